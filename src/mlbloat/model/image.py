@@ -1,0 +1,80 @@
+"""An image: configuration and layers, wherever they came from.
+
+https://github.com/opencontainers/image-spec/blob/v1.1.0/config.md
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+from mlbloat.model.digest import Digest
+from mlbloat.model.filetree import Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    os: str = "linux"
+    architecture: str = "amd64"
+    """Go's names: amd64, arm64, …"""
+    variant: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageConfig:
+    """What a run needs of the image's configuration, and the document itself."""
+
+    document: bytes
+    """The configuration as stored, JSON; every field survives slimming."""
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    user: str = ""
+    """As stored: `name`, `uid`, `name:group` or `uid:gid`; empty is root."""
+    working_directory: str = "/"
+    stop_signal: str = ""
+
+
+class LayerSource(Protocol):
+    """Where a layer's bytes are."""
+
+    def open(self, entry: Entry) -> BinaryIO:
+        """Open the content of a regular file of this layer; seekable. The caller closes it."""
+
+    def member(self, entry: Entry) -> Iterator[bytes]:
+        """The entry as it stands in the layer's tar: every header block, content and padding, in chunks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    diff_id: Digest
+    """Digest of the uncompressed tar."""
+    created_by: str
+    """The history line that made it; empty when the history does not say."""
+    tar_bytes: int
+    compressed_bytes: int | None
+    """As stored in a registry or archive; None where the source keeps layers uncompressed."""
+    entries: tuple[Entry, ...]
+    """In the order of the tar, whiteouts included."""
+    source: LayerSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    reference: str
+    """With its scheme, as `docker:python:3.12` or `oci-archive:/tmp/a.tar`."""
+    id: Digest
+    """Digest of the configuration."""
+    digest: Digest | None
+    """Digest of the manifest; None where the source has none (docker-archive, dir)."""
+    platform: Platform
+    config: ImageConfig
+    layers: tuple[Layer, ...]
+    """Lowest first. History lines without a layer are in the configuration only."""
+
+    @property
+    def compressed_bytes(self) -> int | None:
+        sizes = [layer.compressed_bytes for layer in self.layers]
+        return None if None in sizes else sum(size for size in sizes if size is not None)

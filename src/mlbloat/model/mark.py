@@ -1,0 +1,30 @@
+"""The verdict on each file of an image."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mlbloat.model.use import Level, Use
+
+
+class FileClass(StrEnum):
+    """Every regular file is in exactly one class (docs/measures.md)."""
+
+    USED = "used"
+    REACHABLE = "reachable"
+    UNUSED = "unused"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    path: str
+    level: Level | None
+    """The lowest level that keeps it; None: nothing reaches it."""
+    file_class: FileClass
+    uses: tuple[Use, ...]
+    """Reasons, strongest first; empty for what nothing reaches."""
+    dropped_by: str = ""
+    """The `drop:` rule that overrides every reason but a traced one."""
+
+    @property
+    def pinned(self) -> bool:
+        return any(use.pinned for use in self.uses)

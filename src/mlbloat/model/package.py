@@ -1,0 +1,49 @@
+"""Installed packages as the image's own databases describe them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Manager(StrEnum):
+    APT = "apt"
+    PIP = "pip"
+    CONDA = "conda"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    manager: Manager
+    name: str
+    """Normalised by the manager's own rule (PEP 503 for pip); with `:arch` for a foreign APT architecture."""
+    version: str
+    location: str
+    """The environment it is installed in: the root "/" for apt, a site-packages directory for pip, a prefix for conda.
+    (manager, name, location) is unique in an image."""
+    files: tuple[str, ...] = ()
+    """Regular files of the tree that it owns, canonical paths, sorted, metadata included."""
+    metadata: frozenset[str] = frozenset()
+    """Those of `files` that describe the package (database records, documentation, licences): no evidence of use."""
+    database: tuple[str, ...] = ()
+    """Files that scanners read to find this package; kept at every level while the package is reported."""
+    requires: tuple[str, ...] = ()
+    """Keys of installed packages that this one depends on, sorted."""
+    requested: bool | None = None
+    """Installed by name (True) or pulled in (False); None when the database does not say."""
+
+    @property
+    def key(self) -> str:
+        """Names the package within one image: `pip:numpy@/usr/lib/python3/dist-packages`."""
+        return f"{self.manager}:{self.name}@{self.location}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """All packages of a tree and who owns which file."""
+
+    packages: tuple[Package, ...]
+    """Sorted by manager, name, location."""
+    owners: Mapping[str, tuple[Package, ...]]
+    """Path to the packages that claim it, highest authority first; a path that is missing here is unowned."""
+    problems: tuple[str, ...] = ()
+    """Database files that could not be read, as sentences that name the file."""

@@ -1,0 +1,181 @@
+"""The report, as it is printed, saved and read again. Its field names are the JSON contract (docs/report.md).
+
+Format history: 1, first.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerReport:
+    diff_id: str
+    created_by: str
+    size_bytes: int
+    """Content of the merged tree's files that this layer supplies, each inode once."""
+    used_bytes: int
+    reachable_bytes: int
+    unused_bytes: int
+    shadowed_bytes: int
+    """Content of this layer that a later layer overwrote or deleted; not in `size_bytes`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageReport:
+    reference: str
+    id: str
+    digest: str | None
+    platform: str
+    size_bytes: int
+    compressed_bytes: int | None
+    config: dict[str, Any]
+    layers: tuple[LayerReport, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    name: str
+    engine: str
+    tracer: str
+    seconds: float
+    exit: int
+    files: int
+    """Regular files of the image that this run touched."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    mode: Literal["static", "traced"]
+    keep: Literal["traced", "linked", "safe", "package"]
+    runs: tuple[RunReport, ...] = ()
+    flags: tuple[str, ...] = ()
+    """Plain sentences about what these figures cannot know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    files: int
+    """Regular files, each inode once."""
+    size_bytes: int
+    used_bytes: int
+    reachable_bytes: int
+    unused_bytes: int
+    shadowed_bytes: int
+    bloat_ratio: float | None
+    """(size - used) / size; None when size is 0."""
+    removable_ratio: float | None
+    """unused / size; None when size is 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelReport:
+    files: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagerReport:
+    packages: int
+    files: int
+    size_bytes: int
+    used_bytes: int
+    reachable_bytes: int
+    unused_bytes: int
+    bloat_ratio: float | None
+    removable_ratio: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageReport:
+    manager: str
+    name: str
+    version: str
+    location: str
+    size_bytes: int
+    used_bytes: int
+    reachable_bytes: int
+    unused_bytes: int
+    bloat_ratio: float | None
+    """None for a package without payload bytes."""
+    files: int
+    used_files: int
+    requested: bool | None
+    direct: bool
+    """At least one payload file was used."""
+    required: bool
+    """A directly accessed package, or one that such a package depends on, transitively."""
+    depth: int | None
+    """Breadth-first level from the workload, 1 = direct; None: nothing that runs requires it."""
+    requires: tuple[str, ...]
+    required_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    rule: str
+    severity: Literal["note", "warning", "error"]
+    title: str
+    bytes: int
+    paths: tuple[str, ...]
+    advice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlimReport:
+    reference: str
+    id: str
+    digest: str
+    size_bytes: int
+    compressed_bytes: int
+    reduction_ratio: float | None
+    """(bytes before - bytes after) / bytes before, unpacked layers: shadowed bytes count in both."""
+    compressed_reduction_ratio: float | None
+    """None when the source does not say its compressed size."""
+    removed_files: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SideReport:
+    exit: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictRun:
+    name: str
+    kind: Literal["profile", "verify"]
+    passed: bool
+    original: SideReport
+    slim: SideReport
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    passed: bool
+    runs: tuple[VerdictRun, ...]
+    held_out: bool
+    """At least one run was not part of the profile; otherwise it is verified only on what was profiled."""
+    differences: tuple[str, ...] = ()
+    """Differences between the two images that are not deletions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    kind: Literal["mlbloat.report"] = "mlbloat.report"
+    format: int = FORMAT
+    image: ImageReport
+    evidence: Evidence
+    totals: Totals
+    levels: dict[str, LevelReport]
+    """traced, linked, safe, package: what each keep level holds."""
+    managers: dict[str, ManagerReport]
+    """apt, pip, conda, unowned."""
+    packages: tuple[PackageReport, ...]
+    findings: tuple[Finding, ...] = ()
+    slim: SlimReport | None = None
+    verdict: Verdict | None = None
+    problems: tuple[str, ...] = field(default=())
+    """Package databases that could not be read, as sentences."""

@@ -1,0 +1,100 @@
+"""Evidence that a file is needed, from a traced run or from static reach."""
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+
+class Level(IntEnum):
+    """Keep levels; each contains the ones before it (docs/keep-levels.md)."""
+
+    TRACED = 0
+    LINKED = 1
+    SAFE = 2
+    PACKAGE = 3
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+class Action(StrEnum):
+    """What a process did with a path."""
+
+    EXECUTED = "executed"
+    OPENED = "opened"
+    LOOKED_UP = "looked up"
+    """stat, access, readlink, chdir, extended attributes: existence or metadata."""
+    LISTED = "listed"
+    """Opened as a directory: the names in it may have been read."""
+    CHANGED = "changed"
+    """Renamed, linked, removed, its mode or owner changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One path that a process named, once per action, in order of first use."""
+
+    path: str
+    """Absolute inside the container, as named: not normalised, links not resolved."""
+    action: Action
+
+
+class Reason(StrEnum):
+    """How evidence leads to a file; `Use.by` completes the sentence."""
+
+    EXECUTED = "executed by run"
+    OPENED = "opened by run"
+    LOOKED_UP = "looked up by run"
+    CHANGED = "changed by run"
+    ENTRYPOINT = "command of"
+    LINKED_TO = "pointed to by"
+    INTERPRETER = "interpreter of"
+    NEEDED = "needed by"
+    IMPORTED = "imported by"
+    MAY_IMPORT = "may be imported by"
+    MAY_LOAD = "may be loaded by"
+    MAY_RUN = "may be run by"
+    NAMED = "named in"
+    SOURCE = "source of"
+    BYTECODE = "bytecode of"
+    DATA = "data of"
+    LISTED = "in a directory listed by run"
+    METADATA = "metadata of"
+    CONVENTION = "convention of"
+    APPLICATION = "application file of"
+    KEEP_RULE = "kept by rule"
+    SAME_PACKAGE = "in the same package as"
+    REQUIRED_PACKAGE = "in a package required by"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One reason to keep one path."""
+
+    path: str
+    """Canonical path of an entry of the tree."""
+    level: Level
+    """The lowest keep level that holds it for this reason."""
+    reason: Reason
+    by: str
+    """The path, run, rule or convention that leads here; a path of the tree continues the chain."""
+    pinned: bool = False
+    """Kept at every level: a user's rule, or a package database that scanners need."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """What one run of a workload did."""
+
+    name: str
+    engine: str
+    tracer: str
+    """Empty when the run was not traced."""
+    seconds: float
+    exit: int
+    """Exit status; 128 + signal number when a signal ended it."""
+    stdout: bytes
+    stderr: bytes
+    accesses: tuple[Access, ...] = ()
+    flags: tuple[str, ...] = ()
+    """Plain sentences about what this run could not see or did differently."""
