@@ -6,6 +6,8 @@ Format history: 1, first.
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mlbloat.model.use import LevelName
+
 FORMAT = 1
 
 
@@ -48,7 +50,7 @@ class RunReport:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     mode: Literal["static", "traced"]
-    keep: Literal["traced", "linked", "safe", "package"]
+    keep: LevelName
     runs: tuple[RunReport, ...] = ()
     flags: tuple[str, ...] = ()
     """Plain sentences about what these figures cannot know."""
@@ -130,7 +132,7 @@ class SlimReport:
     size_bytes: int
     compressed_bytes: int
     reduction_ratio: float | None
-    """(bytes before - bytes after) / bytes before, unpacked layers: shadowed bytes count in both."""
+    """(bytes before - bytes after) / bytes before of the content of all layers: what is shadowed counts."""
     compressed_reduction_ratio: float | None
     """None when the source does not say its compressed size."""
     removed_files: int

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import Literal
+
+LevelName = Literal["traced", "linked", "safe", "package"]
+_NAMES: tuple[LevelName, ...] = ("traced", "linked", "safe", "package")
 
 
 class Level(IntEnum):
@@ -13,8 +17,9 @@ class Level(IntEnum):
     PACKAGE = 3
 
     @property
-    def label(self) -> str:
-        return self.name.lower()
+    def label(self) -> LevelName:
+        """The name that `--keep` takes."""
+        return _NAMES[self]
 
 
 class Action(StrEnum):
@@ -42,10 +47,10 @@ class Access:
 class Reason(StrEnum):
     """How evidence leads to a file; `Use.by` completes the sentence."""
 
-    EXECUTED = "executed by run"
-    OPENED = "opened by run"
-    LOOKED_UP = "looked up by run"
-    CHANGED = "changed by run"
+    EXECUTED = "executed by"
+    OPENED = "opened by"
+    LOOKED_UP = "looked up by"
+    CHANGED = "changed by"
     ENTRYPOINT = "command of"
     LINKED_TO = "pointed to by"
     INTERPRETER = "interpreter of"
@@ -58,7 +63,7 @@ class Reason(StrEnum):
     SOURCE = "source of"
     BYTECODE = "bytecode of"
     DATA = "data of"
-    LISTED = "in a directory listed by run"
+    LISTED = "in a directory listed by"
     METADATA = "metadata of"
     CONVENTION = "convention of"
     APPLICATION = "application file of"
