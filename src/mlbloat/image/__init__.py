@@ -1,0 +1,100 @@
+"""Images from wherever they are: a reference to an Image, an Image to its root file system.
+
+A source is one module: how to get from its scheme to the stored image. Adding one is one module and one name in
+SOURCES.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from mlbloat.errors import BadImageError, ImageNotFoundError, MlbloatError
+from mlbloat.image import directory, docker, docker_archive, oci_archive, oci_dir, oci_layout, places
+from mlbloat.image.assemble import assemble
+from mlbloat.image.meter import Meter, Progress
+from mlbloat.image.squash import squash
+from mlbloat.image.store import open_archive
+from mlbloat.image.stored import Question, Stored, parse_platform
+from mlbloat.model.image import Image
+from mlbloat.tarstream import Limits
+
+__all__ = ["SOURCES", "Limits", "Progress", "Source", "load", "squash"]
+
+
+class Source(Protocol):
+    """Where images come from."""
+
+    @property
+    def SCHEME(self) -> str:  # noqa: N802  # a constant of a module
+        """What a reference begins with, without the colon."""
+
+    def find(self, question: Question) -> Stored:
+        """Find the image and read its documents; layers are looked at later."""
+
+
+SOURCES: tuple[Source, ...] = (docker, docker_archive, oci_archive, oci_dir, directory)
+
+
+def load(
+    reference: str,
+    workspace: Path,
+    *,
+    platform: str | None = None,
+    progress: Progress | None = None,
+    limits: Limits | None = None,
+) -> Image:
+    """Read an image; the workspace keeps what its layers are read from for as long as the image is used.
+
+    `platform` is `os/architecture[/variant]`; by default the host's is taken where there are several, and the only
+    one otherwise.
+    """
+    scheme, rest = places.split_scheme(reference, tuple(source.SCHEME for source in SOURCES))
+    question = Question(
+        reference=f"{scheme}:{rest}" if scheme else rest,
+        rest=rest,
+        workspace=workspace,
+        platform=parse_platform(platform) if platform else None,
+        limits=limits or Limits(),
+        meter=Meter(progress),
+    )
+    try:
+        question, stored = _find(question, scheme)
+        return assemble(stored, question)
+    except PermissionError as error:
+        raise ImageNotFoundError(
+            f"cannot read {reference}: no permission for {error.filename}; run as a user that may read it"
+        ) from error
+    except OSError as error:
+        raise MlbloatError(
+            f"cannot read {reference}: {error.strerror or error}"
+            f"{f' ({error.filename})' if error.filename else ''}; check the disk, or set TMPDIR to one with more space"
+        ) from error
+
+
+def _find(question: Question, scheme: str) -> tuple[Question, Stored]:
+    if scheme:
+        return question, next(source for source in SOURCES if scheme == source.SCHEME).find(question)
+    if places.is_path(question.rest):
+        return _find_path(question)
+    named = replace(question, reference=f"{docker.SCHEME}:{question.rest}")
+    return named, docker.find(named)
+
+
+def _find_path(question: Question) -> tuple[Question, Stored]:
+    """Recognise a path by what it holds; an archive that is both is docker's, whose manifest.json has the names."""
+    path, choice = places.existing(question.rest, question.reference)
+    if path.is_dir():
+        source: Source = oci_dir if oci_dir.recognises(path) else directory
+        named = replace(question, reference=f"{source.SCHEME}:{question.rest}")
+        return named, source.find(named)
+    archive = open_archive(path, question)
+    if docker_archive.recognises(archive):
+        named = replace(question, reference=f"{docker_archive.SCHEME}:{question.rest}")
+        return named, docker_archive.find_in(archive, choice, named)
+    if oci_archive.recognises(archive):
+        named = replace(question, reference=f"{oci_archive.SCHEME}:{question.rest}")
+        return named, oci_layout.find(archive, choice, named)
+    raise BadImageError(
+        f"cannot read {question.reference}: it is a tar without manifest.json or index.json, so no image; "
+        "for a root file system, unpack it and use dir:"
+    )

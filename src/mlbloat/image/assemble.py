@@ -1,0 +1,103 @@
+"""A stored image to an Image: check every digest, decompress what is compressed, index every layer."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+
+from mlbloat.errors import BadImageError, ImageNotFoundError
+from mlbloat.image.documents import ConfigDocument, decode, digest_of
+from mlbloat.image.squash import resolve
+from mlbloat.image.stored import Question, Stored, StoredLayer, same_platform
+from mlbloat.image.unpack import Unpacked, unpack
+from mlbloat.model.digest import Digest
+from mlbloat.model.image import Image, Layer
+from mlbloat.tarstream import TarLayer, index
+
+_MAX_THREADS = 4
+_MAX_LAYERS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    number: int
+    stored: StoredLayer
+    diff_id: Digest
+    created_by: str
+    name: str
+
+
+def assemble(stored: Stored, question: Question) -> Image:
+    """Read all layers, several at once."""
+    name = f"the configuration of {question.reference}"
+    document = decode(stored.config, ConfigDocument, name)
+    platform = document.value()
+    if question.platform is not None and not same_platform(platform, question.platform):
+        raise ImageNotFoundError(f"cannot find {question.platform} in {question.reference}: the image is {platform}")
+    diff_ids = [digest_of(text, name) for text in (document.rootfs.diff_ids if document.rootfs else None) or ()]
+    if len(diff_ids) != len(stored.layers) or len(diff_ids) > _MAX_LAYERS:
+        raise BadImageError(
+            f"cannot read {question.reference}: it has {len(stored.layers)} layers and its configuration names "
+            f"{len(diff_ids)} (at most {_MAX_LAYERS}); pull or save the image again"
+        )
+    created = document.created_by(len(diff_ids))
+    jobs = [
+        _Job(number, layer, diff_id, line, f"layer {number} of {question.reference}")
+        for number, (layer, diff_id, line) in enumerate(zip(stored.layers, diff_ids, created, strict=True))
+    ]
+    question.meter.begin("reading layers", sum(layer.blob.size_bytes for layer in stored.layers))
+    layers = _read_all(jobs, question)
+    return Image(
+        reference=question.reference,
+        id=Digest.of(stored.config),
+        digest=stored.digest,
+        platform=platform,
+        config=document.image_config(stored.config),
+        layers=layers,
+    )
+
+
+def _read_all(jobs: Sequence[_Job], question: Question) -> tuple[Layer, ...]:
+    """Read layers in threads, as hashing and decompression let others run; an error stops the rest."""
+    threads = min(_MAX_THREADS, os.cpu_count() or 1)
+    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="layer") as pool:
+        futures = [pool.submit(_read, job, question) for job in jobs]
+        try:
+            # The first to fail is the one to show: the others may have failed because they were stopped.
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            # Ctrl-C reaches this thread only: tell the others, or leaving the pool would wait for whole layers.
+            question.meter.stop()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return tuple(future.result() for future in futures)
+
+
+def _read(job: _Job, question: Question) -> Layer:
+    unpacked = _unpack(job, question)
+    tar = TarLayer(tar=unpacked.tar, name=job.name, limits=question.limits)
+    with unpacked.tar.open() as stream:
+        entries = index(stream, name=job.name, layer=job.number, limits=question.limits)
+    return Layer(
+        diff_id=job.diff_id,
+        created_by=job.created_by,
+        tar_bytes=unpacked.tar.size_bytes,
+        compressed_bytes=job.stored.blob.size_bytes if unpacked.compressed else None,
+        entries=resolve(entries, job.name),
+        source=tar,
+    )
+
+
+def _unpack(job: _Job, question: Question) -> Unpacked:
+    if job.stored.written:
+        return Unpacked(tar=job.stored.blob, diff_id=job.diff_id, compressed=False)
+    return unpack(
+        job.stored.blob,
+        name=job.name,
+        digest=job.stored.digest,
+        diff_id=job.diff_id,
+        directory=question.workspace / "layers",
+        limits=question.limits,
+        meter=question.meter,
+    )

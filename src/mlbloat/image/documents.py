@@ -1,0 +1,119 @@
+"""The JSON documents of an image: index, manifest, configuration, and docker's own manifest.json.
+
+Only the fields that are read; unknown ones pass. Go writes null for what is empty, so most fields may be null.
+
+https://github.com/opencontainers/image-spec/tree/v1.1.0
+https://github.com/moby/docker-image-spec/blob/v1.3.1/spec.md
+"""
+
+from typing import TypeVar
+
+import msgspec
+
+from mlbloat.errors import BadImageError
+from mlbloat.model.digest import Digest
+from mlbloat.model.image import ImageConfig, Platform
+
+
+class PlatformObject(msgspec.Struct, frozen=True):
+    os: str | None = None
+    architecture: str | None = None
+    variant: str | None = None
+
+    def value(self) -> Platform:
+        return Platform(os=self.os or "linux", architecture=self.architecture or "amd64", variant=self.variant or "")
+
+
+class Descriptor(msgspec.Struct, frozen=True, rename="camel"):
+    digest: str
+    size: int
+    media_type: str | None = None
+    annotations: dict[str, str] | None = None
+    platform: PlatformObject | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True, rename="camel"):
+    """An index when it has `manifests`, the manifest of an image otherwise."""
+
+    manifests: list[Descriptor] | None = None
+    config: Descriptor | None = None
+    layers: list[Descriptor] | None = None
+    media_type: str | None = None
+
+
+class DockerImage(msgspec.Struct, frozen=True, rename="pascal"):
+    """One element of docker's manifest.json."""
+
+    config: str
+    layers: list[str] | None = None
+    repo_tags: list[str] | None = None
+
+
+class RunConfig(msgspec.Struct, frozen=True, rename="pascal"):
+    entrypoint: list[str] | str | None = None
+    """Old builders wrote one string."""
+    cmd: list[str] | str | None = None
+    env: list[str] | None = None
+    user: str | None = None
+    working_dir: str | None = None
+    stop_signal: str | None = None
+
+
+class RootFileSystem(msgspec.Struct, frozen=True):
+    diff_ids: list[str] | None = None
+
+
+class HistoryLine(msgspec.Struct, frozen=True):
+    created_by: str | None = None
+    empty_layer: bool | None = None
+
+
+class ConfigDocument(PlatformObject, frozen=True):
+    config: RunConfig | None = None
+    rootfs: RootFileSystem | None = None
+    history: list[HistoryLine] | None = None
+
+    def created_by(self, layers: int) -> tuple[str, ...]:
+        """Return the history line of each layer; empty texts where the history does not fit the layers."""
+        lines = [line.created_by or "" for line in self.history or () if not line.empty_layer]
+        return tuple(lines) if len(lines) == layers else ("",) * layers
+
+    def image_config(self, document: bytes) -> ImageConfig:
+        run = self.config or RunConfig()
+        return ImageConfig(
+            document=document,
+            entrypoint=_words(run.entrypoint),
+            command=_words(run.cmd),
+            environment=tuple(_variable(text) for text in run.env or ()),
+            user=run.user or "",
+            working_directory=run.working_dir or "/",
+            stop_signal=run.stop_signal or "",
+        )
+
+
+def _words(value: list[str] | str | None) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value or ())
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name, value
+
+
+Document = TypeVar("Document")
+
+
+def decode(content: bytes, kind: type[Document], name: str) -> Document:
+    """Read a document; `name` is what the error calls it."""
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise BadImageError(f"cannot read {name}: {error}; pull or save the image again") from None
+
+
+def digest_of(text: str, name: str) -> Digest:
+    """Read a digest that a document gives."""
+    try:
+        return Digest(text)
+    except ValueError as error:
+        raise BadImageError(f"cannot read {name}: {error}; pull or save the image again") from None

@@ -1,0 +1,46 @@
+"""Count bytes for the progress bar, and stop every reader when one of them fails."""
+
+import threading
+from collections.abc import Callable
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with a short text, the bytes done and the bytes to do (None: unknown); never by two threads at once."""
+
+
+class StoppedError(Exception):
+    """Another reader failed or the user interrupted; that error is the one to show."""
+
+
+class Meter:
+    """Shared by the threads that read layers."""
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._text = ""
+        self._done_bytes = 0
+        self._total_bytes: int | None = None
+        self._expanded_bytes = 0
+
+    def begin(self, text: str, total_bytes: int | None) -> None:
+        with self._lock:
+            self._text, self._done_bytes, self._total_bytes = text, 0, total_bytes
+
+    def add(self, count: int) -> None:
+        """Report bytes read; raise when reading is to stop."""
+        if self._stopped.is_set():
+            raise StoppedError
+        with self._lock:
+            self._done_bytes += count
+            if self._progress is not None:
+                self._progress(self._text, self._done_bytes, self._total_bytes)
+
+    def expanded(self, count: int) -> int:
+        """Add uncompressed bytes; return how many all layers have by now."""
+        with self._lock:
+            self._expanded_bytes += count
+            return self._expanded_bytes
+
+    def stop(self) -> None:
+        self._stopped.set()

@@ -1,0 +1,143 @@
+"""Find one image in an OCI layout, whether it is a directory or an archive.
+
+https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md
+https://github.com/opencontainers/image-spec/blob/v1.1.0/image-index.md
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlbloat.errors import BadImageError, ImageNotFoundError
+from mlbloat.image.documents import ConfigDocument, Descriptor, Manifest, decode
+from mlbloat.image.store import Store, find_blob, read, read_blob
+from mlbloat.image.stored import Question, Stored, StoredLayer, same_platform
+from mlbloat.model.image import Platform
+
+_MAX_DEPTH = 4
+"""Indexes inside indexes."""
+_MAX_MANIFESTS = 1000
+_REFERENCE_NAME = "org.opencontainers.image.ref.name"
+_CONTAINERD_NAME = "io.containerd.image.name"
+_REFERENCE_TYPE = "vnd.docker.reference.type"
+"""BuildKit marks attestations with it; their platform is unknown/unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    descriptor: Descriptor
+    names: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        platform = self.descriptor.platform
+        named = self.names[0] if self.names else self.descriptor.digest
+        return f"{named[:200]} ({platform.value()})" if platform else named[:200]
+
+
+def find(store: Store, choice: str, question: Question) -> Stored:
+    """Return the image that `choice` names (a tag or a digest; empty: the only one) for the wanted platform."""
+    index = decode(read(store, "index.json", question), Manifest, f"index.json in {store.name}")
+    candidates = _candidates(store, index, question)
+    if not candidates:
+        raise BadImageError(f"cannot read {store.name}: it holds no image; save the image again")
+    return _stored(store, _choose(store, candidates, choice, question), question)
+
+
+def _candidates(store: Store, top: Manifest, question: Question) -> list[_Candidate]:
+    """Return the images of an index and of the indexes in it; names of an index are names of its images."""
+    found: list[_Candidate] = []
+    waiting: deque[tuple[Manifest, tuple[str, ...], int]] = deque([(top, (), 0)])
+    looked_at = 0
+    while waiting:
+        index, names, depth = waiting.popleft()
+        for descriptor in index.manifests or ():
+            looked_at += 1
+            if depth > _MAX_DEPTH or looked_at > _MAX_MANIFESTS:
+                raise BadImageError(
+                    f"cannot read {store.name}: its index names more than {_MAX_MANIFESTS} manifests, or indexes are "
+                    f"nested more than {_MAX_DEPTH} deep; save one image alone"
+                )
+            own = _names(descriptor) or names
+            if _is_index(descriptor):
+                digest, content = read_blob(store, descriptor, question)
+                nested = decode(content, Manifest, f"{digest} in {store.name}")
+                waiting.append((nested, (*own, str(digest)), depth + 1))
+            elif not _is_attestation(descriptor):
+                found.append(_Candidate(descriptor, (*own, descriptor.digest)))
+    return found
+
+
+def _is_index(descriptor: Descriptor) -> bool:
+    media_type = descriptor.media_type or ""
+    return "index" in media_type or "manifest.list" in media_type
+
+
+def _is_attestation(descriptor: Descriptor) -> bool:
+    platform = descriptor.platform
+    unknown = platform is not None and platform.os == platform.architecture == "unknown"
+    return unknown or _REFERENCE_TYPE in (descriptor.annotations or {})
+
+
+def _names(descriptor: Descriptor) -> tuple[str, ...]:
+    annotations = descriptor.annotations or {}
+    names = (annotations.get(_CONTAINERD_NAME), annotations.get(_REFERENCE_NAME))
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _choose(store: Store, candidates: Sequence[_Candidate], choice: str, question: Question) -> _Candidate:
+    """Narrow by name, then by platform; what stays ambiguous is an error that lists it."""
+    named = [candidate for candidate in candidates if not choice or choice in candidate.names]
+    if not named:
+        raise ImageNotFoundError(f"cannot find {choice!r} in {store.name}: it holds {_list(candidates)}")
+    if len({candidate.names[0] for candidate in named if len(candidate.names) > 1}) > 1:
+        raise ImageNotFoundError(
+            f"cannot choose an image of {store.name}: it holds {_list(named)}; add :TAG or @DIGEST to the reference"
+        )
+    fitting = [candidate for candidate in named if _fits(candidate, question.wanted)]
+    if not fitting and len(named) == 1 and question.platform is None:
+        fitting = named
+    if not fitting:
+        raise ImageNotFoundError(
+            f"cannot find {question.wanted} in {store.name}: it holds {_list(named)}; choose one with --platform"
+        )
+    if len({candidate.descriptor.digest for candidate in fitting}) > 1:
+        exact = [candidate for candidate in fitting if _platform(candidate) == question.wanted]
+        if len({candidate.descriptor.digest for candidate in exact}) != 1:
+            raise ImageNotFoundError(
+                f"cannot choose an image of {store.name}: it holds {_list(fitting)}; "
+                "add :TAG or @DIGEST to the reference"
+            )
+        fitting = exact
+    return fitting[0]
+
+
+def _platform(candidate: _Candidate) -> Platform | None:
+    platform = candidate.descriptor.platform
+    return platform.value() if platform is not None else None
+
+
+def _fits(candidate: _Candidate, wanted: Platform) -> bool:
+    """A manifest without a platform is judged by its configuration later."""
+    platform = _platform(candidate)
+    return platform is None or same_platform(platform, wanted)
+
+
+def _list(candidates: Sequence[_Candidate]) -> str:
+    labels = [candidate.label for candidate in candidates]
+    return ", ".join(labels[:20]) + (f" and {len(labels) - 20} more" if len(labels) > 20 else "")
+
+
+def _stored(store: Store, chosen: _Candidate, question: Question) -> Stored:
+    digest, content = read_blob(store, chosen.descriptor, question)
+    manifest = decode(content, Manifest, f"{digest} in {store.name}")
+    if manifest.config is None or manifest.layers is None:
+        raise BadImageError(f"cannot read {digest} in {store.name}: it is no manifest of an image")
+    _, config = read_blob(store, manifest.config, question)
+    if not decode(config, ConfigDocument, f"{manifest.config.digest} in {store.name}").rootfs:
+        raise BadImageError(f"cannot read {digest} in {store.name}: it is an artifact, not an image")
+    layers = []
+    for descriptor in manifest.layers:
+        layer_digest, blob = find_blob(store, descriptor)
+        layers.append(StoredLayer(blob=blob, digest=layer_digest))
+    return Stored(config=config, layers=tuple(layers), digest=digest)

@@ -1,0 +1,78 @@
+"""What a source finds: an image before anyone has looked into its layers."""
+
+import platform as host
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlbloat.errors import UsageError
+from mlbloat.image.meter import Meter
+from mlbloat.model.digest import Digest
+from mlbloat.model.image import Platform
+from mlbloat.tarstream import Limits, Window
+
+_MACHINES = {
+    "x86_64": ("amd64", ""),
+    "aarch64": ("arm64", ""),
+    "armv7l": ("arm", "v7"),
+    "armv6l": ("arm", "v6"),
+    "i686": ("386", ""),
+}
+"""The kernel's names for what Go calls otherwise; the rest (s390x, ppc64le, riscv64) agree."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a user asked for."""
+
+    reference: str
+    """With its scheme."""
+    rest: str
+    """Without it."""
+    workspace: Path
+    platform: Platform | None = None
+    """None: the host's, where the source has several."""
+    limits: Limits = field(default_factory=Limits)
+    meter: Meter = field(default_factory=Meter)
+
+    @property
+    def wanted(self) -> Platform:
+        return self.platform or host_platform()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLayer:
+    blob: Window
+    """As stored: compressed or not."""
+    digest: Digest | None = None
+    """Of the blob, as the manifest says; None where the source has none."""
+    written: bool = False
+    """This program wrote it a moment ago, so its digest is known to be right."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    config: bytes
+    layers: tuple[StoredLayer, ...]
+    digest: Digest | None = None
+    """Of the manifest."""
+
+
+def host_platform() -> Platform:
+    machine = host.machine()
+    architecture, variant = _MACHINES.get(machine, (machine, ""))
+    return Platform(os="linux", architecture=architecture, variant=variant)
+
+
+def parse_platform(text: str) -> Platform:
+    """Read `os/architecture[/variant]`."""
+    if not re.fullmatch(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?", text):
+        raise UsageError(f"cannot use the platform {text!r}: write os/architecture[/variant], such as linux/arm64")
+    system, architecture, variant = (*text.split("/"), "")[:3]
+    return Platform(os=system, architecture=architecture, variant=variant)
+
+
+def same_platform(one: Platform, other: Platform) -> bool:
+    """Compare; a variant that only one of them gives is no difference (arm64 is arm64/v8)."""
+    same = (one.os, one.architecture) == (other.os, other.architecture)
+    return same and (one.variant == other.variant or not one.variant or not other.variant)
