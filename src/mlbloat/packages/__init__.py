@@ -1,0 +1,38 @@
+"""FileTree to Inventory: which packages are installed and who owns which file.
+
+All from the files in the tree: nothing of the image runs, so distroless and foreign-architecture images work too. A
+database that cannot be read becomes a sentence in `Inventory.problems`, and everything else is still reported.
+"""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from mlbloat.model.filetree import FileTree
+from mlbloat.model.package import Inventory, Package
+from mlbloat.packages import apt, bytecode, conda, ownership, pip
+from mlbloat.packages.installed import Installed
+
+
+class Resolver(Protocol):
+    """One package manager: a module that reads its databases wherever they are in the tree."""
+
+    def find(self, tree: FileTree) -> Installed:
+        """Return the packages that are installed and what could not be read."""
+
+
+RESOLVERS: tuple[Resolver, ...] = (apt, pip, conda)
+
+
+def take_inventory(tree: FileTree) -> Inventory:
+    """List the packages of a tree, and who owns each file; raises nothing about what the databases say."""
+    answers = [resolver.find(tree) for resolver in RESOLVERS]
+    packages = _sorted(bytecode.adopt(tree, (package for answer in answers for package in answer.packages)))
+    return Inventory(
+        packages=packages,
+        owners=ownership.owners(packages),
+        problems=tuple(problem for answer in answers for problem in answer.problems),
+    )
+
+
+def _sorted(packages: Iterable[Package]) -> tuple[Package, ...]:
+    return tuple(sorted(packages, key=lambda package: (package.manager, package.name, package.location)))

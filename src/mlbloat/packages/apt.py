@@ -1,0 +1,226 @@
+"""Packages of dpkg and APT, also of distroless images, which keep one stanza per file in `status.d`.
+
+deb822(5), dpkg(1), https://github.com/GoogleContainerTools/distroless/blob/main/PACKAGE_METADATA.md
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from mlbloat.model.filetree import FileTree
+from mlbloat.model.package import Manager, Package
+from mlbloat.packages import dpkg
+from mlbloat.packages.database import DatabaseReader, regular_files
+from mlbloat.packages.describing import describing
+from mlbloat.packages.dpkg import Diversion, Stanza
+from mlbloat.packages.installed import Installed
+
+_STATUS = "/var/lib/dpkg/status"
+_STATUS_D = "/var/lib/dpkg/status.d"
+_INFO = "/var/lib/dpkg/info"
+_DIVERSIONS = "/var/lib/dpkg/diversions"
+_EXTENDED_STATES = "/var/lib/apt/extended_states"
+_Value = TypeVar("_Value")
+_SCANNED = (".list", ".md5sums")
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """A stanza, its package's name in the report and the file that holds the stanza."""
+
+    stanza: Stanza
+    name: str
+    source: str
+
+    @property
+    def key(self) -> str:
+        return f"{Manager.APT}:{self.name}@/"
+
+
+def find(tree: FileTree) -> Installed:
+    """Return the packages that dpkg has unpacked."""
+    reader = DatabaseReader(tree)
+    native, records = _records(reader)
+    files = _Files.of(reader)
+    graph = _Graph.of(records, native)
+    automatic = _automatic(reader)
+    packages = tuple(
+        _package(tree, record, files.of_package(record), graph.requires(record), _requested(record, automatic, native))
+        for record in records
+    )
+    return Installed(packages=packages, problems=reader.problems)
+
+
+def _package(
+    tree: FileTree, record: _Record, claimed: Sequence[str], requires: tuple[str, ...], requested: bool | None
+) -> Package:
+    files = regular_files(tree, claimed)
+    lists = sorted(path for path in files if path.startswith((_INFO, _STATUS_D)) and path.endswith(_SCANNED))
+    return Package(
+        manager=Manager.APT,
+        name=record.name,
+        version=record.stanza.version,
+        location="/",
+        files=tuple(sorted(files)),
+        metadata=describing(files),
+        database=tuple(dict.fromkeys((record.source, *lists))),
+        requires=requires,
+        requested=requested,
+    )
+
+
+def _records(reader: DatabaseReader) -> tuple[str, list[_Record]]:
+    """Return the native architecture and one record per installed package."""
+    stanzas = [(stanza, path) for path in _sources(reader.tree) for stanza in _stanzas(reader, path)]
+    native = _native([stanza for stanza, _ in stanzas])
+    records: dict[str, _Record] = {}
+    for stanza, path in stanzas:
+        foreign = stanza.architecture not in (native, "all", "")
+        name = f"{stanza.name}:{stanza.architecture}" if foreign else stanza.name
+        if name in records:
+            reader.broken(path, f"it describes {name} a second time", "the first stanza counts")
+        else:
+            records[name] = _Record(stanza, name, path)
+    return native, list(records.values())
+
+
+def _sources(tree: FileTree) -> list[str]:
+    """Return the canonical paths of the files that hold stanzas."""
+    paths = [_STATUS, *(path for path in _children(tree, _STATUS_D) if not path.endswith(_SCANNED))]
+    return [there.path for there in map(tree.find, paths) if there.entry is not None]
+
+
+def _children(tree: FileTree, directory: str) -> tuple[str, ...]:
+    return tree.children(tree.find(directory).path)
+
+
+def _stanzas(reader: DatabaseReader, path: str) -> Iterator[Stanza]:
+    return _parsed(reader, path, reader.read(path) or b"", dpkg.stanza)
+
+
+def _parsed(
+    reader: DatabaseReader, path: str, content: bytes, parse: Callable[[bytes], _Value | None]
+) -> Iterator[_Value]:
+    """Yield what the paragraphs of a file give, noting those that cannot be parsed."""
+    for paragraph in dpkg.paragraphs(content):
+        try:
+            value = parse(paragraph)
+        except ValueError as error:
+            reader.broken(path, str(error), "the rest of it is reported")
+            continue
+        if value is not None:
+            yield value
+
+
+def _native(stanzas: Iterable[Stanza]) -> str:
+    """Return the architecture of dpkg itself; without dpkg, as in distroless images, the commonest one."""
+    architectures = Counter[str]()
+    for stanza in stanzas:
+        if stanza.architecture not in ("all", ""):
+            architectures[stanza.architecture] += 1
+            if stanza.name == "dpkg":
+                return stanza.architecture
+    return min(architectures, key=lambda name: (-architectures[name], name), default="")
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """What each package claims, from all the places that say so."""
+
+    reader: DatabaseReader
+    control: Mapping[str, list[str]]
+    """Files of `info` by what stands before their extension, `libc6:amd64` or `bash`."""
+    diversions: Mapping[str, Diversion]
+
+    @classmethod
+    def of(cls, reader: DatabaseReader) -> "_Files":
+        control: dict[str, list[str]] = {}
+        for path in _children(reader.tree, _INFO):
+            control.setdefault(path.rpartition("/")[2].rpartition(".")[0], []).append(path)
+        return cls(reader, control, _diversions(reader))
+
+    def of_package(self, record: _Record) -> list[str]:
+        """Return the paths that a package claims, its own control files included."""
+        stanza = record.stanza
+        stems = (f"{stanza.name}:{stanza.architecture}", stanza.name)
+        control = next((self.control[stem] for stem in stems if stem in self.control), [])
+        own = [*control]
+        if record.source != _STATUS:
+            own += [record.source, record.source + ".md5sums"]
+        claimed = self._listed(record, own)
+        # Conffiles are in a .list, but not in the .md5sums that distroless images have instead.
+        return [*own, *(self._diverted(path, stanza.name) for path in (*claimed, *stanza.conffiles))]
+
+    def _listed(self, record: _Record, own: Iterable[str]) -> list[str]:
+        by_extension = {path.rpartition(".")[2]: path for path in own}
+        for extension, parse in (("list", dpkg.listed), ("md5sums", dpkg.summed)):
+            path = by_extension.get(extension)
+            if path is not None and self.reader.tree.find(path).entry is not None:
+                content = self.reader.read(path)
+                return [] if content is None else parse(content)
+        self.reader.broken(f"{_INFO}/{record.name}.list", "it is missing", "the files of that package are unowned")
+        return []
+
+    def _diverted(self, path: str, name: str) -> str:
+        diversion = self.diversions.get(path)
+        return path if diversion is None or diversion.by == name else diversion.target
+
+
+def _diversions(reader: DatabaseReader) -> dict[str, Diversion]:
+    try:
+        return dpkg.diversions(reader.read(_DIVERSIONS) or b"")
+    except ValueError as error:
+        reader.broken(_DIVERSIONS, str(error), "diverted files are reported under their first name")
+        return {}
+
+
+def _automatic(reader: DatabaseReader) -> frozenset[tuple[str, str]] | None:
+    content = reader.read(_EXTENDED_STATES)
+    return None if content is None else frozenset(_parsed(reader, _EXTENDED_STATES, content, dpkg.automatic))
+
+
+def _requested(record: _Record, automatic: frozenset[tuple[str, str]] | None, native: str) -> bool | None:
+    """APT files packages for all architectures under the native one."""
+    if automatic is None:
+        return None
+    architecture = record.stanza.architecture
+    return (record.stanza.name, native if architecture == "all" else architecture) not in automatic
+
+
+@dataclass(frozen=True, slots=True)
+class _Graph:
+    """Who satisfies which dependency."""
+
+    named: Mapping[str, list[_Record]]
+    providers: Mapping[str, list[_Record]]
+    native: str
+
+    @classmethod
+    def of(cls, records: Iterable[_Record], native: str) -> "_Graph":
+        named: dict[str, list[_Record]] = {}
+        providers: dict[str, list[_Record]] = {}
+        for record in records:
+            named.setdefault(record.stanza.name, []).append(record)
+            for name in record.stanza.provides:
+                providers.setdefault(name, []).append(record)
+        return cls(named, providers, native)
+
+    def requires(self, record: _Record) -> tuple[str, ...]:
+        """Return the keys of the installed packages that a package depends on."""
+        keys = {chosen.key for group in record.stanza.depends for chosen in self._chosen(record, group)}
+        return tuple(sorted(keys - {record.key}))
+
+    def _chosen(self, record: _Record, group: Iterable[dpkg.Relation]) -> list[_Record]:
+        """Return the first installed alternative; of a virtual package every provider, since any may be the one."""
+        for name, qualifier in group:
+            if name in self.named:
+                return [self._of_architecture(record, self.named[name], qualifier)]
+            if name in self.providers:
+                return self.providers[name]
+        return []
+
+    def _of_architecture(self, record: _Record, candidates: Sequence[_Record], qualifier: str) -> _Record:
+        wanted = record.stanza.architecture if qualifier in ("", "any", "native") else qualifier
+        wanted = self.native if wanted == "all" else wanted
+        return next((other for other in candidates if other.stanza.architecture == wanted), candidates[0])

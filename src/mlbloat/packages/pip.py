@@ -1,0 +1,271 @@
+"""Python distributions, in every environment of the tree: system, virtual, conda's, `--target` directories.
+
+https://packaging.python.org/specifications/recording-installed-packages/
+"""
+
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from packaging.version import InvalidVersion, Version
+
+from mlbloat.model.filetree import FileTree, Kind
+from mlbloat.model.package import Manager, Package
+from mlbloat.packages import distinfo
+from mlbloat.packages.database import DatabaseReader, files_below, joined, regular_files
+from mlbloat.packages.describing import describing
+from mlbloat.packages.installed import Installed
+from mlbloat.packages.interpreter import marker_environment, path_of, places
+from mlbloat.packages.requirements import Node, edges
+
+_RECORDS = (".dist-info", ".egg-info")
+_SITES = ("site-packages", "dist-packages")
+_DATABASE = (
+    "METADATA",
+    "PKG-INFO",
+    "RECORD",
+    "WHEEL",
+    "INSTALLER",
+    "REQUESTED",
+    "direct_url.json",
+    "entry_points.txt",
+    "installed-files.txt",
+    "requires.txt",
+    "top_level.txt",
+)
+_SBOMS = "sboms"
+"""Directory of a dist-info with software bills of materials (PEP 770)."""
+_INTERRUPTED = "~"
+"""First character of what an interrupted pip uninstall leaves behind; pip does not count it as installed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Distribution:
+    """One dist-info or egg-info, read."""
+
+    name: str
+    version: str
+    location: str
+    specifiers: tuple[str, ...]
+    source: str
+    """Path of METADATA or PKG-INFO."""
+    files: frozenset[str]
+    recorded: bool
+    """The files are listed; otherwise they are all that lies under its top-level names."""
+    database: tuple[str, ...]
+    installer: str
+    asked_for: bool
+    """It has a REQUESTED file."""
+
+    @property
+    def key(self) -> str:
+        return f"{Manager.PIP}:{self.name}@{self.location}"
+
+
+def find(tree: FileTree) -> Installed:
+    """Return the distributions that importlib.metadata would find in the image."""
+    reader = DatabaseReader(tree)
+    read = (_distribution(reader, path) for path in _record_paths(tree))
+    distributions = _one_each(reader, (found for found in read if found is not None))
+    listed = {path for found in distributions if found.recorded for path in found.files}
+    needs = _needs(reader, distributions)
+    installers = {(found.location, found.installer) for found in distributions if found.asked_for}
+    packages = tuple(_package(found, listed, needs[found.key], installers) for found in distributions)
+    return Installed(packages=packages, problems=reader.problems)
+
+
+def _package(found: _Distribution, listed: set[str], needs: Iterable[str], installers: set[tuple[str, str]]) -> Package:
+    own = found.files if found.recorded else _not_listed(found, listed)
+    return Package(
+        manager=Manager.PIP,
+        name=found.name,
+        version=found.version,
+        location=found.location,
+        files=tuple(sorted(own)),
+        metadata=describing(own),
+        database=found.database,
+        requires=tuple(sorted(needs)),
+        requested=_requested(found, installers),
+    )
+
+
+def _not_listed(found: _Distribution, listed: set[str]) -> frozenset[str]:
+    """Return what lies under top-level names less what a RECORD gives to others, as in a namespace package."""
+    return (found.files - listed) | found.files.intersection(found.database)
+
+
+def _requested(found: _Distribution, installers: set[tuple[str, str]]) -> bool | None:
+    """Tell whether a distribution was asked for; a missing REQUESTED says no only where the installer writes any."""
+    if found.asked_for:
+        return True
+    return False if (found.location, found.installer) in installers else None
+
+
+def _record_paths(tree: FileTree) -> list[str]:
+    """Return every dist-info and egg-info that an import system may look at."""
+    paths = [path for path in tree if path.endswith(_RECORDS) and _is_record(path)]
+    holders = {posixpath.dirname(path) for path in paths if _in_site(path) or f"{path}/RECORD" in tree}
+    return [path for path in paths if _is_installed(tree, path, holders)]
+
+
+def _is_record(path: str) -> bool:
+    return not posixpath.basename(path).startswith(_INTERRUPTED)
+
+
+def _is_installed(tree: FileTree, path: str, holders: set[str]) -> bool:
+    """Tell an installation from a copy inside a package, a source tree and conda's package cache."""
+    location = posixpath.dirname(path)
+    if any(f"{above}/info/index.json" in tree for above in _above(location)):
+        return False
+    if _in_site(path):
+        return True
+    # `pip install --target` fills any directory; a package that bundles others lies below such a directory itself.
+    return f"{path}/RECORD" in tree and not any(above in holders for above in _above(location))
+
+
+def _in_site(path: str) -> bool:
+    return posixpath.basename(posixpath.dirname(path)) in _SITES
+
+
+def _above(directory: str) -> Iterator[str]:
+    while directory != "/":
+        directory = posixpath.dirname(directory)
+        yield directory
+
+
+def _distribution(reader: DatabaseReader, path: str) -> _Distribution | None:
+    own = files_below(reader.tree, path) or regular_files(reader.tree, [path])
+    source, metadata = _metadata(reader, path) if own else ("", None)
+    if metadata is None:
+        return None
+    claimed = _claimed(reader, path)
+    files = own | (_top_level(reader, path, metadata.name) if claimed is None else claimed)
+    specifiers = metadata.requires or distinfo.requires_txt(reader.read(f"{path}/requires.txt") or b"")
+    installer = reader.read(f"{path}/INSTALLER") or b""
+    return _Distribution(
+        name=metadata.name,
+        version=metadata.version,
+        location=posixpath.dirname(path),
+        specifiers=specifiers,
+        source=source,
+        files=frozenset(files),
+        recorded=claimed is not None,
+        database=_database(path, source, own),
+        installer=installer.decode("utf-8", "replace").strip(),
+        asked_for=f"{path}/REQUESTED" in reader.tree,
+    )
+
+
+def _metadata(reader: DatabaseReader, path: str) -> tuple[str, distinfo.Metadata | None]:
+    """Return the file that names a distribution, and what it says, or else what the directory's name says."""
+    candidates = (f"{path}/METADATA", f"{path}/PKG-INFO", path)
+    entries = ((candidate, reader.tree.get(candidate)) for candidate in candidates)
+    source = next((name for name, entry in entries if entry and entry.kind is not Kind.DIRECTORY), candidates[0])
+    content = reader.read(source)
+    try:
+        if content is None:
+            raise ValueError("it is missing")
+        return source, distinfo.metadata(content)
+    except ValueError as error:
+        return source, _guess(reader, path, source, str(error))
+
+
+def _guess(reader: DatabaseReader, path: str, source: str, why: str) -> distinfo.Metadata | None:
+    try:
+        guess = distinfo.from_directory(posixpath.basename(path))
+    except ValueError:
+        reader.broken(source, why)
+        return None
+    reader.broken(source, why, "name and version are taken from the directory's name")
+    return guess
+
+
+def _claimed(reader: DatabaseReader, path: str) -> set[str] | None:
+    """Return the regular files that a distribution's own list names, None when it has no usable list."""
+    for name, base in (("RECORD", posixpath.dirname(path)), ("installed-files.txt", path)):
+        content = reader.read(f"{path}/{name}")
+        if content is None:
+            continue
+        try:
+            names = distinfo.record(content) if name == "RECORD" else distinfo.lines(content)
+        except ValueError as error:
+            reader.broken(f"{path}/{name}", str(error), "the files under its top-level names are taken instead")
+            continue
+        return regular_files(reader.tree, (joined(base, listed) for listed in names))
+    return None
+
+
+def _top_level(reader: DatabaseReader, path: str, name: str) -> set[str]:
+    """Return the files of the modules and packages that a distribution without a list of files brings."""
+    location = posixpath.dirname(path)
+    names = distinfo.lines(reader.read(f"{path}/top_level.txt") or b"") or [name.replace("-", "_")]
+    wanted = {top for top in names if "/" not in top and top not in (".", "..")}
+    found: set[str] = set()
+    for child in reader.tree.children(location):
+        # `name`, `name.py` and `name.cpython-311-x86_64-linux-gnu.so` all provide `name`.
+        base = posixpath.basename(child)
+        if base in wanted or (base.split(".")[0] in wanted and base.endswith((".py", ".so"))):
+            found |= files_below(reader.tree, child) | regular_files(reader.tree, [child])
+    return found
+
+
+def _database(path: str, source: str, own: set[str]) -> tuple[str, ...]:
+    named = [f"{path}/{name}" for name in _DATABASE]
+    kept = {file for file in own if file in named or file == path or file.startswith(f"{path}/{_SBOMS}/")}
+    return tuple(sorted(kept, key=lambda file: (file != source, file)))
+
+
+def _one_each(reader: DatabaseReader, found: Iterable[_Distribution]) -> list[_Distribution]:
+    """Join records of one name at one location, as a broken upgrade leaves them: the newest version names them."""
+    by_key: dict[str, _Distribution] = {}
+    for distribution in found:
+        other = by_key.get(distribution.key)
+        if other is None:
+            by_key[distribution.key] = distribution
+            continue
+        newest, oldest = sorted((other, distribution), key=lambda each: _order(each.version), reverse=True)
+        reader.broken(oldest.source, f"version {newest.version} is recorded beside it", "its files count as that one's")
+        by_key[distribution.key] = replace(
+            newest, files=newest.files | oldest.files, database=(*newest.database, *oldest.database)
+        )
+    return list(by_key.values())
+
+
+def _order(version: str) -> tuple[bool, Version, str]:
+    try:
+        return True, Version(version), version
+    except InvalidVersion:
+        return False, Version("0"), version
+
+
+def _needs(reader: DatabaseReader, distributions: Iterable[_Distribution]) -> dict[str, set[str]]:
+    distributions = tuple(distributions)
+    sources = {found.key: found.source for found in distributions}
+    at: dict[str, dict[str, str]] = {}
+    for found in distributions:
+        at.setdefault(found.location, {})[found.name] = found.key
+    known = places(reader, at)
+    environments = {place.location: marker_environment(reader.tree, place) for place in known}
+    visible = {place.location: _visible(at, path_of(place, known)) for place in known}
+    nodes = [
+        Node(
+            key=found.key,
+            specifiers=found.specifiers,
+            environment=environments[found.location],
+            visible=visible[found.location],
+        )
+        for found in distributions
+    ]
+
+    def broken(key: str, specifier: str) -> None:
+        reader.broken(sources[key], f"the requirement {specifier[:80]!r} is not valid", "it is left out")
+
+    return edges(nodes, broken)
+
+
+def _visible(at: Mapping[str, Mapping[str, str]], path: Iterable[str]) -> dict[str, str]:
+    """Return keys by name; the first location on the path wins, as on sys.path."""
+    found: dict[str, str] = {}
+    for location in path:
+        found = {**at[location], **found}
+    return found
