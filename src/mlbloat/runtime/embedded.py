@@ -1,0 +1,72 @@
+"""The sandbox that needs nothing installed: namespaces, an overlay and a system-call filter of our own.
+
+What it may do decides how well it isolates, and the outcome's flags say so: namespaces as root, a user namespace
+otherwise, and where neither is allowed (a container of docker without privileges) a chroot over a copy of the image.
+"""
+
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from mlbloat.model.container import Container, Outcome
+from mlbloat.runtime import process, seccomp
+from mlbloat.runtime.listener import Listener
+from mlbloat.runtime.messages import Spec
+from mlbloat.runtime.syscalls import NATIVE
+
+name: str = "embedded"
+
+NOTHING_WORKS = (
+    "this process may create neither namespaces nor user namespaces, nor change its root; run as root, allow "
+    "unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, "
+    "kernel.apparmor_restrict_unprivileged_userns=0), or run in a container that has the capability SYS_CHROOT"
+)
+
+
+def problem(*, tracing: bool) -> str:
+    """Say why no sandbox can be made here; tracing needs nothing more."""
+    machine = os.uname().machine
+    if machine not in NATIVE:
+        return f"it knows no system calls of {machine} processors, only those of {', '.join(NATIVE)}"
+    if not Path("/proc/self/mem").exists():
+        return "/proc is not mounted; mount it (mount -t proc proc /proc)"
+    return "" if isolations() else NOTHING_WORKS
+
+
+@cache
+def isolations() -> tuple[str, ...]:
+    """Return how this process may isolate a container, best first: `root`, `user`, `chroot`."""
+    nobody = Container(argv=("probe",), environment=(), working_directory="/", uid=0, gid=0, groups=())
+    return tuple(process.ask({**spec_of(nobody, Path("/"), "/", False), "engine": "probe"}).split())
+
+
+def run(container: Container, rootfs: Path, scratch: Path, listener: Listener | None = None) -> Outcome:
+    """Run a container in the best sandbox that this process may make."""
+    directory = tempfile.mkdtemp(prefix="run-", dir=scratch.absolute())
+    spec = spec_of(container, rootfs, directory, listener is not None)
+    calls = frozenset() if listener is None else listener.calls
+    spec["isolation"] = next(iter(isolations()), "root")
+    spec["filter"] = seccomp.filter_program(os.uname().machine, calls).hex()
+    return process.launch(spec, container, listener)
+
+
+def spec_of(container: Container, rootfs: Path, directory: str, traced: bool) -> Spec:
+    """Return what every launcher is told; the engine adds its own."""
+    return {
+        "engine": "embedded",
+        "isolation": "",
+        "parent": os.getpid(),
+        "rootfs": str(rootfs.absolute()),
+        "directory": directory,
+        "argv": list(container.argv),
+        "environment": [f"{variable}={value}" for variable, value in container.environment],
+        "working_directory": container.working_directory,
+        "uid": container.uid,
+        "gid": container.gid,
+        "groups": list(container.groups),
+        "hostname": container.hostname,
+        "filter": "",
+        "traced": traced,
+        "runc": "",
+    }

@@ -1,0 +1,199 @@
+"""The few system calls that Python 3.11 does not have, through the C library.
+
+Numbers and constants: include/uapi/linux of https://github.com/torvalds/linux.
+"""
+
+import ctypes
+import os
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_RDONLY = 1
+MS_NOSUID = 2
+MS_NODEV = 4
+MS_NOEXEC = 8
+MS_REMOUNT = 32
+MS_BIND = 4096
+MS_MOVE = 8192
+MS_REC = 16384
+MS_PRIVATE = 1 << 18
+MNT_DETACH = 2
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_CAPBSET_READ = 23
+_PR_CAPBSET_DROP = 24
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_CLEAR_ALL = 4
+
+_SECCOMP_SET_MODE_FILTER = 1
+_FLAG_NEW_LISTENER = 1 << 3
+_FLAG_WAIT_KILLABLE_RECV = 1 << 5
+
+CAPABILITIES = (
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+)
+"""In the order of their numbers."""
+
+_SYSTEM_CALLS = {"x86_64": {"pivot_root": 155, "seccomp": 317}, "aarch64": {"pivot_root": 41, "seccomp": 277}}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), what)
+    return result
+
+
+def mount(source: str, target: str, kind: str | None = None, flags: int = 0, options: str | None = None) -> None:
+    data = None if options is None else os.fsencode(options)
+    file_system = None if kind is None else kind.encode()
+    result = _libc.mount(os.fsencode(source), os.fsencode(target), file_system, ctypes.c_ulong(flags), data)
+    _check(result, f"mount {kind or source} on {target}")
+
+
+def detach(target: str) -> None:
+    _check(_libc.umount2(os.fsencode(target), MNT_DETACH), f"unmount {target}")
+
+
+def unshare(flags: int) -> None:
+    _check(_libc.unshare(flags), "unshare")
+
+
+def leave_chroot() -> None:
+    """Make the root of this mount namespace the root again; entering a mount namespace does that, even one's own."""
+    descriptor = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check(_libc.setns(descriptor, CLONE_NEWNS), "setns")
+    finally:
+        os.close(descriptor)
+
+
+def pivot_root(new: str, old: str) -> None:
+    number = _SYSTEM_CALLS[os.uname().machine]["pivot_root"]
+    _check(_libc.syscall(ctypes.c_long(number), os.fsencode(new), os.fsencode(old)), "pivot_root")
+
+
+def _prctl(option: int, argument: int = 0) -> int:
+    words = [ctypes.c_ulong(word) for word in (argument, 0, 0, 0)]
+    return _check(int(_libc.prctl(option, *words)), f"prctl {option}")
+
+
+def signal_when_parent_dies(number: int) -> None:
+    _prctl(_PR_SET_PDEATHSIG, number)
+
+
+def allow_inspection() -> None:
+    """Let the tracer read this process's memory although it changed its user."""
+    _prctl(_PR_SET_DUMPABLE, 1)
+
+
+def adopt_orphans() -> None:
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def no_new_privileges() -> None:
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def keep_capabilities(keep: frozenset[int]) -> None:
+    """Take every other capability out of the bounding set, so that no execve gives it back."""
+    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    for number in range(64):
+        if number in keep:
+            continue
+        try:
+            if _prctl(_PR_CAPBSET_READ, number):
+                _prctl(_PR_CAPBSET_DROP, number)
+        except OSError:
+            if number < len(CAPABILITIES):
+                raise
+            return
+
+
+def effective_capabilities() -> frozenset[int]:
+    """Return the numbers of the capabilities that this thread holds: capget(2), version 3."""
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    data = (ctypes.c_uint32 * 6)()
+    _check(_libc.capget(header, data), "capget")
+    bits = data[0] | data[3] << 32
+    return frozenset(number for number in range(64) if bits >> number & 1)
+
+
+def process_descriptor(process: int) -> int:
+    """Return a descriptor that names a process for ever and is readable when it ended (pidfd_open, Linux 5.3)."""
+    return _check(_libc.syscall(ctypes.c_long(434), process, 0), "pidfd_open")
+
+
+def send_signal(descriptor: int, number: int) -> None:
+    """Signal the process that a descriptor names; ProcessLookupError when it ended."""
+    _check(_libc.syscall(ctypes.c_long(424), descriptor, number, None, 0), "pidfd_send_signal")
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+def install_filter(program: bytes, *, listen: bool) -> int | None:
+    """Install a system-call filter on this process and what it starts; with `listen` return the listener."""
+    number = _SYSTEM_CALLS[os.uname().machine]["seccomp"]
+    argument = _Program(len(program) // 8, program)
+    attempts = (_FLAG_NEW_LISTENER | _FLAG_WAIT_KILLABLE_RECV, _FLAG_NEW_LISTENER) if listen else (0,)
+    result = -1
+    for flags in attempts:
+        result = _libc.syscall(
+            ctypes.c_long(number), _SECCOMP_SET_MODE_FILTER, ctypes.c_ulong(flags), ctypes.byref(argument)
+        )
+        if result >= 0:
+            break
+    _check(result, "install a seccomp filter")
+    return result if listen else None

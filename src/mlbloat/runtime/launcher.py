@@ -1,0 +1,190 @@
+"""The process between us and a container: makes the namespaces, starts the command, waits, and cleans up.
+
+Started as a fresh interpreter of its own (`main` at the end), because namespaces, death signals and filters belong to a
+process, not to a thread of a program that does something else. It tells what happens over a socket (messages.py). When
+it ends, however it ends, the container ends: its mounts are in a private namespace, its processes below a
+process-namespace of which the first one dies with the launcher.
+"""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from types import FrameType
+
+from mlbloat.runtime import kernel, launchrunc, rootmount, sandbox
+from mlbloat.runtime.descendants import kill_descendants
+from mlbloat.runtime.messages import Spec, send
+
+_NAMESPACES = kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS | kernel.CLONE_NEWNET
+"""All but the process namespace, which the next child enters: that one has to be the container."""
+_CHROOT_FLAG = (
+    "the container was isolated by chroot alone, because this process may not create namespaces: it shared "
+    "the network and the process table of where mlbloat runs, and had no /proc"
+)
+
+
+class Stopped(BaseException):
+    """The one that waits for us is gone, or wants us gone."""
+
+
+def isolations() -> tuple[str, ...]:
+    """Return what this process may do, best first: `root`, `user`, `chroot`. Each is tried in a child of its own."""
+    root = os.geteuid() == 0
+    candidates = ("root", "user", "chroot") if root else ("user",)
+    return tuple(candidate for candidate in candidates if _works(candidate))
+
+
+def _works(isolation: str) -> bool:
+    child = os.fork()
+    if child == 0:
+        try:
+            if isolation == "chroot":
+                os.chroot("/")
+            else:
+                enter(isolation, 0, 0)
+                kernel.unshare(kernel.CLONE_NEWPID)
+                rootmount.make_private()
+                kernel.mount("tmpfs", "/", "tmpfs")
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def enter(isolation: str, uid: int, gid: int) -> None:
+    """Enter new namespaces; in a user namespace this user is the container's only one."""
+    if isolation == "root":
+        kernel.unshare(_NAMESPACES)
+    elif isolation == "user":
+        mine = (os.geteuid(), os.getegid())
+        kernel.unshare(kernel.CLONE_NEWUSER | _NAMESPACES)
+        for name, text in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{uid} {mine[0]} 1"),
+            ("gid_map", f"{gid} {mine[1]} 1"),
+        ):
+            with open(f"/proc/self/{name}", "w", encoding="ascii") as stream:
+                stream.write(text)
+
+
+def _user_flags(spec: Spec) -> list[str]:
+    flags = ["the container ran in a user namespace, where every file belongs to its one user"]
+    if spec["groups"]:
+        flags.append("the supplementary groups of the image's user were left out: a user namespace has one group")
+    return flags
+
+
+def _run_embedded(spec: Spec, control: socket.socket) -> None:
+    isolation = spec["isolation"]
+    kernel.adopt_orphans()
+    enter(isolation, spec["uid"], spec["gid"])
+    if isolation == "chroot":
+        root, flags = os.path.join(spec["directory"], "merged"), [_CHROOT_FLAG]
+        rootmount.copy_root(spec["rootfs"], root)
+    else:
+        rootmount.make_private()
+        root, flags = rootmount.mount_root(spec["rootfs"], spec["directory"], user_namespace=isolation == "user")
+        flags += _user_flags(spec) if isolation == "user" else []
+    with _child(spec, root, isolation, control, flags) as child:
+        _, status = os.waitpid(child, 0)
+        ended = time.monotonic()
+        kill_descendants()
+        send(control, {"ended": exit_status(status), "at": ended})
+
+
+@contextlib.contextmanager
+def _child(spec: Spec, root: str, isolation: str, control: socket.socket, flags: list[str]) -> Iterator[int]:
+    alive, mine = os.pipe()
+    if isolation != "chroot":
+        kernel.unshare(kernel.CLONE_NEWPID)
+    with _undisturbed():
+        child = os.fork()
+        if child == 0:
+            os.close(mine)
+            _be_container(spec, root, isolation, control, flags, alive)
+    try:
+        os.close(alive)
+        descriptor = kernel.process_descriptor(child)
+        send(control, {"child": child}, descriptor)
+        os.close(descriptor)
+        yield child
+    finally:
+        kill_descendants()
+
+
+def _be_container(spec: Spec, root: str, isolation: str, control: socket.socket, flags: list[str], alive: int) -> None:
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        kernel.signal_when_parent_dies(signal.SIGKILL)
+        if select.select([alive], [], [], 0)[0]:
+            os._exit(1)  # the launcher died before the line above
+        sandbox.become(spec, root, isolation, control, flags)
+    except sandbox.CommandError as error:
+        send(control, {"failed": "command", "text": str(error)})
+    except OSError as error:
+        send(control, {"failed": "engine", "text": reason(error)})
+    finally:
+        if sys.exc_info()[0] is not None:
+            sys.excepthook(*sys.exc_info())
+        os._exit(127)
+
+
+def reason(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let no signal come between starting a process and knowing its number."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
+
+
+def exit_status(status: int) -> int:
+    """Return a wait status as a shell shows it: 128 + signal number for a signal."""
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Stopped
+
+
+def main() -> None:
+    """Run one container; the arguments are the descriptors of the specification and of the control socket."""
+    signal.signal(signal.SIGTERM, _stop)
+    kernel.signal_when_parent_dies(signal.SIGTERM)
+    control = socket.socket(fileno=int(sys.argv[2]))
+    control.set_inheritable(False)
+    with open(int(sys.argv[1]), encoding="ascii") as stream:
+        spec: Spec = json.load(stream)
+    if os.getppid() != spec["parent"]:
+        return
+    try:
+        if spec["engine"] == "runc":
+            launchrunc.run(spec, control)
+        elif spec["engine"] == "embedded":
+            _run_embedded(spec, control)
+        else:
+            send(control, {"ended": 0, "text": " ".join(isolations())})
+    except OSError as error:
+        send(control, {"failed": "engine", "text": reason(error)})
+    except Stopped:
+        pass
+    finally:
+        kill_descendants()
+
+
+if __name__ == "__main__":
+    main()

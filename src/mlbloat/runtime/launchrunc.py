@@ -1,0 +1,142 @@
+"""The launcher's part for runc: mount the root in a private namespace, create, start, wait, delete.
+
+runc(8). `create` and `start` rather than `run`, so that the command's own time is measured and its first process is
+ours to wait for.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+
+from mlbloat.runtime import kernel, rootmount, sandbox
+from mlbloat.runtime.descendants import kill_descendants
+from mlbloat.runtime.messages import Spec, receive_descriptor, send
+
+_SOCKET = "listener"
+_PID_FILE = "pid"
+_LOG = "runc.log"
+_CREATE_SECONDS = 8.0
+
+
+def run(spec: Spec, control: socket.socket) -> None:
+    kernel.adopt_orphans()
+    kernel.unshare(kernel.CLONE_NEWNS)
+    rootmount.make_private()
+    root, flags = rootmount.mount_root(spec["rootfs"], spec["directory"], user_namespace=False)
+    _write_name_files(root, spec["hostname"])
+    os.chdir(spec["directory"])
+    with _deleted_at_the_end(spec):
+        if not _create(spec, control):
+            return
+        with open(_PID_FILE, encoding="ascii") as stream:
+            child = int(stream.read())
+        descriptor = kernel.process_descriptor(child)
+        send(control, {"child": child}, descriptor)
+        os.close(descriptor)
+        send(control, {"started": time.monotonic(), "flags": flags})
+        if _runc(spec, "start", _name(spec), quiet=True).wait():
+            send(control, {"failed": "command", "text": _last_words()})
+            return
+        _, status = os.waitpid(child, 0)
+        code = os.waitstatus_to_exitcode(status)
+        send(control, {"ended": code if code >= 0 else 128 - code, "at": time.monotonic()})
+
+
+def _write_name_files(root: str, hostname: str) -> None:
+    child = os.fork()
+    if child == 0:
+        # In a root of its own, where no link of the image leads out.
+        with contextlib.suppress(OSError):
+            os.chroot(root)
+            sandbox.write_name_files(hostname)
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def _name(spec: Spec) -> str:
+    return "mlbloat-" + os.path.basename(spec["directory"])
+
+
+def _runc(spec: Spec, *arguments: str, quiet: bool = False) -> "subprocess.Popen[bytes]":
+    """Start runc. `create` gives its own output to the container; what others say must not get between."""
+    command = [spec["runc"], "--root", os.path.join(spec["directory"], "state"), "--log", _LOG, *arguments]
+    output = subprocess.DEVNULL if quiet else None
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+
+
+def _create(spec: Spec, control: socket.socket) -> bool:
+    """Create the container; hand the listener over as soon as runc sends it."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(_SOCKET)  # relative: the length of a socket's name is limited to 107 bytes
+        listening.listen(1)
+        listening.settimeout(0.02)
+        sent = not spec["traced"]
+        with _finished(_runc(spec, "create", "--bundle", ".", "--pid-file", _PID_FILE, _name(spec))) as creating:
+            while creating.poll() is None:
+                # runc may fail before it sends anything: accept() alone would wait for ever.
+                sent = sent or _hand_over(listening, control)
+                if sent:
+                    creating.wait()
+            sent = sent or _hand_over(listening, control)
+    if creating.returncode:
+        text = _last_words()
+        # 'exec: "name": stat name: no such file or directory', among others
+        send(control, {"failed": "command" if 'exec: "' in text else "engine", "text": f"runc says: {text}"})
+        return False
+    if not sent:
+        send(control, {"failed": "engine", "text": "runc did not hand over its seccomp listener"})
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _finished(creating: "subprocess.Popen[bytes]") -> Iterator["subprocess.Popen[bytes]"]:
+    """Let runc finish what it began, whatever happens: only what is created wholly is deleted wholly."""
+    try:
+        yield creating
+    finally:
+        try:
+            creating.wait(_CREATE_SECONDS)
+        except subprocess.TimeoutExpired:
+            creating.kill()
+            creating.wait()
+
+
+def _hand_over(listening: socket.socket, control: socket.socket) -> bool:
+    try:
+        connection, _ = listening.accept()
+    except TimeoutError:
+        return False
+    with connection:
+        connection.settimeout(5)
+        descriptor = receive_descriptor(connection)
+    if descriptor is None:
+        return False
+    send(control, {"listener": 1}, descriptor)
+    os.close(descriptor)
+    return True
+
+
+def _last_words() -> str:
+    """Return what runc says went wrong: the last message of its log."""
+    with contextlib.suppress(OSError), open(_LOG, encoding="utf-8", errors="replace") as stream:
+        lines = [line.partition('msg="')[2].rstrip('"\n') for line in stream.readlines()[-20:] if "level=error" in line]
+        if lines:
+            return lines[-1].replace('\\"', '"').replace('\\\\"', '"')
+    return "nothing"
+
+
+@contextlib.contextmanager
+def _deleted_at_the_end(spec: Spec) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        # Whatever happened, and before anything else may stop us: processes, cgroups and state go.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        # runc takes a process that nobody has waited for as one that still runs.
+        kill_descendants()
+        _runc(spec, "delete", "--force", _name(spec), quiet=True).wait()

@@ -1,0 +1,90 @@
+"""What the launcher is told, and what it tells: one JSON message a packet, descriptors beside it.
+
+The launcher runs alone in a fresh interpreter, so this module imports the standard library only.
+"""
+
+import json
+import os
+import socket
+import struct
+from typing import Literal, TypedDict
+
+
+class Spec(TypedDict):
+    """One container to launch, everything resolved."""
+
+    engine: Literal["embedded", "runc", "probe"]
+    isolation: str
+    """Of the embedded engine: `root`, `user` or `chroot` (launcher.isolations)."""
+    parent: int
+    """The process that waits; when it dies, the container goes."""
+    rootfs: str
+    directory: str
+    """Of this run alone: upper layer, mount point, runc's bundle and state."""
+    argv: list[str]
+    environment: list[str]
+    """`NAME=value`."""
+    working_directory: str
+    uid: int
+    gid: int
+    groups: list[int]
+    hostname: str
+    filter: str
+    """A seccomp program, hex; embedded only."""
+    traced: bool
+    runc: str
+    """The program's path; empty for other engines."""
+
+
+class Message(TypedDict, total=False):
+    """Every message has exactly one of the first five, `flags` may come with any."""
+
+    child: int
+    """Process number of the container's first process; a pidfd comes with it."""
+    listener: int
+    """The seccomp listener comes with it."""
+    started: float
+    """Monotonic time just before the command's execve."""
+    ended: int
+    """Exit status of the command, 128 + signal number when a signal ended it."""
+    failed: Literal["engine", "command"]
+    at: float
+    text: str
+    """Why it failed, from the middle of a sentence."""
+    flags: list[str]
+
+
+_LARGEST_BYTES = 1 << 16
+
+
+def send(control: socket.socket, message: Message, *descriptors: int) -> None:
+    """Send a message. Touches no file: it is called under the filter that stops at every path."""
+    beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(descriptors)}i", *descriptors))]
+    control.sendmsg([json.dumps(message).encode()], beside if descriptors else [])
+
+
+def receive(control: socket.socket) -> tuple[Message | None, list[int]]:
+    """Return the next message and its descriptors; None when the other end is closed."""
+    try:
+        data, beside, _, _ = control.recvmsg(_LARGEST_BYTES, socket.CMSG_SPACE(4 * 4), socket.MSG_CMSG_CLOEXEC)
+    except ConnectionResetError:
+        return None, []
+    descriptors: list[int] = []
+    for level, kind, content in beside:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors += struct.unpack(f"{len(content) // 4}i", content[: len(content) // 4 * 4])
+    if not data:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        return None, []
+    message: Message = json.loads(data)
+    return message, descriptors
+
+
+def receive_descriptor(connection: socket.socket) -> int | None:
+    """Return the descriptor that runc sends beside the state of the container; None when it sends none."""
+    _, beside, _, _ = connection.recvmsg(_LARGEST_BYTES, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
+    for level, kind, content in beside:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            return int.from_bytes(content[:4], "little")
+    return None

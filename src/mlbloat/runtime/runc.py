@@ -1,0 +1,134 @@
+"""Containers by runc, from a bundle of our own: no daemon, no image store.
+
+https://github.com/opencontainers/runtime-spec/blob/v1.0.2/config.md
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mlbloat.errors import RunError
+from mlbloat.model.container import Container, Outcome
+from mlbloat.runtime import defaults, embedded, process, seccomp
+from mlbloat.runtime.embedded import isolations, spec_of
+from mlbloat.runtime.listener import Listener
+from mlbloat.runtime.syscalls import NATIVE
+
+name: str = "runc"
+
+_NOT_EXECUTED = re.compile(rb"exec /[^\n]*: ([a-z ]+)\n")
+"""What the first process says, in place of the command, when the last step fails; its status is 1 then."""
+_HOW_TO_GET = "install it (apt-get install runc)"
+
+
+def problem(*, tracing: bool) -> str:
+    """Say why runc cannot be used; for tracing it must have been built with seccomp."""
+    if os.geteuid() != 0 or embedded.problem(tracing=tracing) or "root" not in isolations():
+        return "it needs root with the capability SYS_ADMIN; run as root, or take the embedded engine"
+    if os.uname().machine not in NATIVE:
+        return f"no table of system calls for {os.uname().machine} processors"
+    if not _root_is_a_mount():
+        return "this process is in a chroot, where runc cannot change the root; take the embedded engine"
+    version = version_of_runc()
+    if not version:
+        return f"it is not installed; {_HOW_TO_GET}"
+    if "libseccomp" not in version:
+        return f"it does not start, or was built without seccomp ({version}); {_HOW_TO_GET}"
+    return ""
+
+
+def _root_is_a_mount() -> bool:
+    lines = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
+    return any(line.split()[4] == "/" for line in lines)
+
+
+@cache
+def version_of_runc() -> str:
+    """Return what `runc --version` says, in one line; empty when there is none."""
+    program = _program()
+    if program is None:
+        return ""
+    try:
+        done = subprocess.run(
+            [program, "--version"], capture_output=True, stdin=subprocess.DEVNULL, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    text = (done.stdout or done.stderr).decode(errors="replace")
+    return ", ".join(line.strip() for line in text.splitlines())
+
+
+def _program() -> str | None:
+    return shutil.which("runc", path=f"{os.environ.get('PATH', '')}:{defaults.PATH}")
+
+
+def run(container: Container, rootfs: Path, scratch: Path, listener: Listener | None = None) -> Outcome:
+    """Run a container under runc, over an overlay in a mount namespace of its own."""
+    directory = Path(tempfile.mkdtemp(prefix="run-", dir=scratch.absolute()))
+    calls = frozenset() if listener is None else listener.calls
+    (directory / "config.json").write_text(json.dumps(configuration(container, str(directory), calls)))
+    spec = spec_of(container, rootfs, str(directory), listener is not None)
+    spec |= {"engine": "runc", "runc": _program() or "runc"}
+    outcome = process.launch(spec, container, listener)
+    if outcome.exit == 1 and (said := _NOT_EXECUTED.fullmatch(outcome.stderr)):
+        reason = said[1].decode(errors="replace")
+        raise RunError(f"cannot run {container.argv[0]!r}: {reason} (is the interpreter it names in the image?)")
+    return outcome
+
+
+def configuration(container: Container, directory: str, notify: frozenset[str]) -> dict[str, Any]:
+    """Return config.json: what docker would give the container, no network, the image's root in `directory`/merged."""
+    machine = os.uname().machine
+    return {
+        "ociVersion": "1.0.2",
+        "root": {"path": f"{directory}/merged", "readonly": False},
+        "hostname": container.hostname,
+        "process": _process(container),
+        "mounts": _mounts(),
+        "linux": {
+            "namespaces": [{"type": kind} for kind in ("pid", "ipc", "uts", "mount", "network")],
+            "maskedPaths": list(defaults.MASKED_PATHS),
+            "readonlyPaths": list(defaults.READ_ONLY_PATHS),
+            "resources": {"devices": [{"allow": False, "access": "rwm"}]},
+            "seccomp": seccomp.oci_section(machine, notify, f"{directory}/listener"),
+        },
+    }
+
+
+def _process(container: Container) -> dict[str, Any]:
+    names = [f"CAP_{capability}" for capability in defaults.CAPABILITIES]
+    return {
+        "terminal": False,
+        "user": {"uid": container.uid, "gid": container.gid, "additionalGids": list(container.groups)},
+        "args": list(container.argv),
+        "env": [f"{name}={value}" for name, value in container.environment],
+        "cwd": container.working_directory,
+        "capabilities": {"bounding": names, "effective": names, "permitted": names},
+        # A user of the image that is not root may need its set-uid programs, as under docker.
+        "noNewPrivileges": container.uid == 0,
+    }
+
+
+def _mounts() -> list[dict[str, Any]]:
+    safe = ["nosuid", "noexec", "nodev"]
+    shared_memory = ["mode=1777", f"size={defaults.SHARED_MEMORY_BYTES}"]
+    terminals = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
+    return [
+        {"destination": "/proc", "type": "proc", "source": "proc", "options": safe},
+        {
+            "destination": "/dev",
+            "type": "tmpfs",
+            "source": "tmpfs",
+            "options": ["nosuid", "strictatime", "mode=755", "size=65536k"],
+        },
+        {"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": terminals},
+        {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": [*safe, "ro"]},
+        {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": safe},
+        {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": [*safe, *shared_memory]},
+    ]

@@ -1,0 +1,38 @@
+import pytest
+
+from mlbloat import runtime
+from mlbloat.errors import EngineError, UsageError
+
+
+def test_every_check_says_what_it_found_and_what_to_do() -> None:
+    checks = runtime.doctor()
+    assert [check.name for check in checks] == [
+        "kernel",
+        "privileges",
+        "embedded sandbox",
+        "overlay file system",
+        "seccomp notification",
+        "runc",
+        "docker",
+        "GPU",
+    ]
+    assert all(check.detail and check.remedy for check in checks)
+
+
+def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="take auto, runc, embedded"):
+        runtime.choose("podmann", tracing=False)
+
+
+def test_what_is_missing_is_said_for_every_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for engine in runtime.ENGINES:
+        monkeypatch.setattr(engine, "problem", lambda *, tracing: "nothing works here")
+    with pytest.raises(EngineError, match="runc: nothing works here; embedded: nothing works here"):
+        runtime.choose("auto", tracing=True)
+
+
+def test_auto_takes_the_first_engine_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    runc, embedded = runtime.ENGINES
+    monkeypatch.setattr(runc, "problem", lambda *, tracing: "not installed")
+    monkeypatch.setattr(embedded, "problem", lambda *, tracing: "")
+    assert runtime.choose("auto", tracing=True) is embedded

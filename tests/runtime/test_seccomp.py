@@ -1,0 +1,75 @@
+import errno
+import struct
+
+import pytest
+
+from mlbloat.runtime import seccomp
+from mlbloat.runtime.syscalls import AUDIT_ARCH, DENIED, NATIVE, NOT_IMPLEMENTED, NUMBERS
+
+_ERRNO = 0x00050000
+_MACHINES = tuple(NATIVE)
+
+
+def _run(program: bytes, architecture: int, number: int, first: int = 0) -> int:
+    """Interpret the few instructions that the filter uses (linux/bpf_common.h)."""
+    data = struct.pack("<iIQ6Q", number, architecture, 0, first, 0, 0, 0, 0, 0)
+    instructions = list(struct.iter_unpack("=HBBI", program))
+    position = accumulator = 0
+    while True:
+        code: int
+        operand: int
+        code, if_true, if_false, operand = instructions[position]
+        position += 1
+        if code == 0x20:
+            (accumulator,) = struct.unpack_from("<I", data, operand)
+        elif code == 0x05:
+            position += operand
+        elif code == 0x06:
+            return operand
+        else:
+            holds = {0x15: accumulator == operand, 0x35: accumulator >= operand, 0x45: bool(accumulator & operand)}
+            position += if_true if holds[code] else if_false
+
+
+@pytest.mark.parametrize("machine", _MACHINES)
+def test_the_program_stops_at_what_was_asked_for_and_nothing_else(machine: str) -> None:
+    notify = frozenset({"open", "openat", "execve", "newfstatat", "stat64"})
+    program = seccomp.filter_program(machine, notify)
+    for architecture in NATIVE[machine]:
+        numbers = NUMBERS[architecture]
+        stopped = {number for number in range(600) if _run(program, AUDIT_ARCH[architecture], number) == seccomp.NOTIFY}
+        assert stopped == {numbers[name] for name in notify if name in numbers}
+
+
+@pytest.mark.parametrize("machine", _MACHINES)
+def test_the_program_denies_what_no_image_may_do(machine: str) -> None:
+    program = seccomp.filter_program(machine, frozenset())
+    for architecture in NATIVE[machine]:
+        numbers = NUMBERS[architecture]
+        answers = {name: _run(program, AUDIT_ARCH[architecture], number) for name, number in numbers.items()}
+        assert {answers[name] for name in DENIED if name in numbers} == {_ERRNO | errno.EPERM}
+        assert {answers[name] for name in NOT_IMPLEMENTED} == {_ERRNO | errno.ENOSYS}
+        rest = set(numbers) - set(DENIED) - set(NOT_IMPLEMENTED)
+        assert {answers[name] for name in rest} == {seccomp.ALLOW}
+
+
+def test_a_new_namespace_is_denied_and_a_thread_is_not() -> None:
+    program = seccomp.filter_program("x86_64", frozenset())
+    clone = NUMBERS["x86_64"]["clone"]
+    new_user, thread = 0x10000000 | 17, 0x003D0F00
+    assert _run(program, AUDIT_ARCH["x86_64"], clone, new_user) == _ERRNO | errno.EPERM
+    assert _run(program, AUDIT_ARCH["x86_64"], clone, thread) == seccomp.ALLOW
+
+
+def test_calls_of_an_unknown_architecture_do_not_exist() -> None:
+    program = seccomp.filter_program("x86_64", frozenset({"open"}))
+    x32_open = 0x40000002
+    assert _run(program, AUDIT_ARCH["x86_64"], x32_open) == _ERRNO | errno.ENOSYS
+    assert _run(program, AUDIT_ARCH["aarch64"], 56) == _ERRNO | errno.ENOSYS
+
+
+def test_the_section_for_runc_names_the_listener_only_when_something_is_listened_to() -> None:
+    traced = seccomp.oci_section("x86_64", frozenset({"stat", "open"}), "/run/listener")
+    assert traced["listenerPath"] == "/run/listener"
+    assert traced["syscalls"][-1] == {"names": ["open", "stat"], "action": "SCMP_ACT_NOTIFY"}
+    assert "listenerPath" not in seccomp.oci_section("x86_64", frozenset(), "/run/listener")
