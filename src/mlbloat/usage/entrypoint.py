@@ -1,0 +1,97 @@
+"""Where static reach begins: the command lines of a workload, and the application's own files."""
+
+import posixpath
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+
+from mlbloat.model.filetree import Entry, FileTree, Kind
+from mlbloat.model.image import ImageConfig
+from mlbloat.model.package import Inventory
+from mlbloat.model.use import Level, Reason, Use
+from mlbloat.usage.names import Names, is_shared_directory
+from mlbloat.usage.shell import commands as shell_commands
+
+_CACHES = re.compile(
+    r"/(?:\.cache/(?:pip|uv|yarn|pypoetry|conda|go-build)|\.npm/_cacache|\.conda/pkgs|\.cargo/registry)(?:/|$)"
+)
+_VALUE = re.compile(r"--?[\w-]+=(.+)", re.DOTALL)
+
+
+def entrypoint_seeds(tree: FileTree, config: ImageConfig, commands: tuple[tuple[str, ...], ...]) -> tuple[Use, ...]:
+    """Find the programs and files that the command lines name."""
+    names = Names(tree, config)
+    found: dict[tuple[str, str], Use] = {}
+    for argv in commands:
+        by = shlex.join(argv)
+        for path in _named_by(tree, names, config, argv):
+            found.setdefault((path, by), Use(path, Level.LINKED, Reason.ENTRYPOINT, by))
+    return tuple(found.values())
+
+
+def own_command_seeds(tree: FileTree, config: ImageConfig) -> tuple[Use, ...]:
+    """What the image's own command needs, at SAFE: a slim image must still start when no run of the profile did that.
+
+    A command that names a file by its absolute path, which the image does not have, cannot start and is no root.
+    """
+    argv = config.entrypoint + config.command
+    if any(argument.startswith("/") and tree.find(argument).entry is None for argument in argv):
+        return ()
+    return tuple(replace(use, level=Level.SAFE) for use in entrypoint_seeds(tree, config, (argv,)))
+
+
+def _named_by(tree: FileTree, names: Names, config: ImageConfig, argv: tuple[str, ...]) -> Iterator[str]:
+    if not argv:
+        return
+    place = config.working_directory or "/"
+    program = names.program(argv[0]) or (posixpath.join(place, argv[0]) if "/" in argv[0] else None)
+    if program is not None:
+        yield program
+    for number, argument in enumerate(argv[1:], start=1):
+        value = _VALUE.fullmatch(argument)
+        path = posixpath.join(place, value[1] if value else argument)
+        if (entry := tree.find(path).entry) is not None and entry.kind is Kind.FILE:
+            yield path
+        elif _is_script(argv[number - 1], argument):
+            yield from (found for word, _ in shell_commands(argument) if (found := names.program(word)) is not None)
+        elif (wrapped := names.program(argument)) is not None and not argument.startswith("-"):
+            # The command of a wrapper, as in `tini -- server`; a mere word costs one existing program.
+            yield wrapped
+
+
+def _is_script(before: str, argument: str) -> bool:
+    return bool(re.fullmatch(r"-\w*c", before)) and not argument.startswith("-")
+
+
+def application_seeds(
+    tree: FileTree, inventory: Inventory, config: ImageConfig, commands: tuple[tuple[str, ...], ...]
+) -> tuple[Use, ...]:
+    """Find files that no package owns under the working directory and beside the scripts of the command lines."""
+    names = Names(tree, config)
+    place = tree.find(config.working_directory or "/").path
+    found: dict[str, Use] = {}
+    for directory in dict.fromkeys((place, *_script_directories(tree, inventory, names, config, commands))):
+        for entry in _own_files(tree, inventory, directory):
+            found.setdefault(entry.path, Use(entry.path, Level.SAFE, Reason.APPLICATION, directory))
+    return tuple(found.values())
+
+
+def _script_directories(
+    tree: FileTree, inventory: Inventory, names: Names, config: ImageConfig, commands: tuple[tuple[str, ...], ...]
+) -> Iterator[str]:
+    for argv in commands:
+        for path in _named_by(tree, names, config, argv):
+            there = tree.find(path)
+            if there.entry is not None and there.path not in inventory.owners:
+                yield posixpath.dirname(there.path)
+
+
+def _own_files(tree: FileTree, inventory: Inventory, directory: str) -> Iterator[Entry]:
+    """Walk a directory of the application; of a place that everybody shares only `/` counts, without what is below."""
+    if directory != "/" and is_shared_directory(directory):
+        return
+    entries = tree.below(directory) if directory != "/" else (tree[path] for path in tree.children("/"))
+    for entry in entries:
+        if entry.kind is Kind.FILE and entry.path not in inventory.owners and not _CACHES.search(entry.path):
+            yield entry

@@ -1,0 +1,91 @@
+"""Module names in the strings of extension modules, which import from C where no source shows it.
+
+Three ways in which names are stored: as a C string of their own; glued to their neighbours in one table; the same table
+compressed (Cython 3.2, https://github.com/cython/cython/blob/3.2.0/Cython/Utility/StringTools.c). Glued names have no
+end mark, so they are walked along the modules that exist.
+"""
+
+import bz2
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from mlbloat.model.filetree import Entry, FileTree
+from mlbloat.usage.elf.binary import Binary, parse
+
+_CALLS_PYTHON = re.compile(rb"PyImport_|PyInit_|PyModule_")
+_WORD = re.compile(rb"(?<=\0)[A-Za-z_]\w*+(?:\.\w++)*(?=\0)")
+_GLUED = re.compile(rb"(?<!\w)\w++(?:\.\w++)+")
+_COMPRESSED = re.compile(rb"\x78[\x01\x5e\x9c\xda]|BZh[1-9]1AY&SY")
+_MOST_READ = 1 << 26
+_MOST_UNPACKED = 1 << 24
+"""Of one file, all tables together; real ones have some ten thousand bytes."""
+_LONGEST_RUN = 1 << 16
+_MOST_GLUED = 1 << 23
+_LEAST_UNPACKED = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Strings:
+    words: frozenset[str]
+    """C strings that could be module names, whole."""
+    tables: tuple[str, ...]
+    """Tables that were compressed: names without marks between them."""
+    glued: frozenset[str]
+    """Runs of names with dots, whose ends may belong to a neighbour."""
+
+
+def strings_of(tree: FileTree, entry: Entry) -> Strings | None:
+    """Read the strings of an ELF file that calls Python's import machinery; None for any other file."""
+    with tree.open(entry) as stream:
+        binary = parse(stream, entry.size_bytes)
+        if binary is None:
+            return None
+        offset, size = binary.dynamic_names
+        stream.seek(offset)
+        if not _CALLS_PYTHON.search(stream.read(min(size, _MOST_READ))):
+            return None
+        return collect(b"\0" + b"\0".join(_texts(stream, binary)) + b"\0")
+
+
+def _texts(stream: BinaryIO, binary: Binary) -> Iterator[bytes]:
+    left = _MOST_READ
+    for offset, size in binary.texts:
+        stream.seek(offset)
+        data = stream.read(min(size, left))
+        left -= len(data)
+        yield data
+
+
+def collect(data: bytes) -> Strings:
+    tables = tuple(_unpacked(data))
+    return Strings(
+        frozenset(word.decode("ascii", "ignore") for word in _WORD.findall(data)),
+        tuple(text.decode("utf-8", "replace") for text in tables),
+        frozenset(_glued(data, *tables)),
+    )
+
+
+def _glued(*texts: bytes) -> Iterator[str]:
+    left = _MOST_GLUED
+    for run in sorted({match for text in texts for match in _GLUED.findall(text) if len(match) <= _LONGEST_RUN}):
+        left -= len(run)
+        if left < 0:
+            return
+        yield run.decode("ascii", "ignore")
+
+
+def _unpacked(data: bytes) -> Iterator[bytes]:
+    view = memoryview(data)
+    left = _MOST_UNPACKED
+    for match in _COMPRESSED.finditer(data):
+        inflate = bz2.BZ2Decompressor() if match[0][:1] == b"B" else zlib.decompressobj()
+        try:
+            text = inflate.decompress(view[match.start() : match.start() + _MOST_UNPACKED], left + 1)
+        except (zlib.error, OSError, EOFError):
+            continue
+        if inflate.eof and _LEAST_UNPACKED <= len(text) <= left:
+            left -= len(text)
+            yield text

@@ -1,0 +1,106 @@
+"""Package data: what lies beside modules and is opened, not imported.
+
+https://docs.python.org/3/library/importlib.resources.html; which suffixes are development files follows what
+setuptools, scikit-build and Cython install beside modules for compilers and type checkers.
+"""
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from mlbloat.model.filetree import Entry, FileTree, Kind
+from mlbloat.model.package import Inventory, Manager
+from mlbloat.usage.python.modules import Modules
+
+_MODULE = re.compile(r".*\.(?:py|pyc|pyo)")
+_LIBRARY = re.compile(r".*\.so(?:\.[0-9.]+)?")
+_DEVELOPMENT = re.compile(
+    r".*\.(?:pyi|pyx|pxd|pxi|c|cc|cpp|cxx|cu|cuh|f|f90|h|hh|hpp|hxx|inc|inl|tcc|a|o|la|lib|pc|cmake|dll|dylib|exe|pyd)|CMakeLists\.txt"
+)
+_DEVELOPMENT_DIRECTORIES = frozenset({"include", "cmake"})
+_OTHER = frozenset({"test", "tests", "__pycache__"})
+_METADATA = (".dist-info", ".egg-info")
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    files: tuple[str, ...]
+    """Opened by any code of the package."""
+    named_only: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """File name to paths: programs, libraries and development files, which count when something names them."""
+
+
+class DataFiles:
+    """The data of the packages of one tree; remembers what it looked up."""
+
+    def __init__(self, tree: FileTree, inventory: Inventory, modules: Modules) -> None:
+        self._tree = tree
+        self._inventory = inventory
+        self._modules = modules
+        self.of_package = lru_cache(maxsize=1 << 14)(self._of_package)
+        """`of_package(directory)`: files whose nearest enclosing package it is."""
+        self.of_directory = lru_cache(maxsize=1 << 14)(self._of_directory)
+        """`of_directory(directory)`: files directly in a directory that is in no package."""
+
+    def beside(self, path: str, root: str) -> Iterator[str]:
+        """Yield the data that the distribution of a top-level module put next to it, outside of any package."""
+        for package in self._inventory.owners.get(path, ()):
+            if package.manager is Manager.APT:
+                continue
+            for file in package.files:
+                if file.startswith(root + "/") and file not in package.metadata and self._is_beside(file, root):
+                    yield file
+
+    def _is_beside(self, file: str, root: str) -> bool:
+        first, _, below = file[len(root) + 1 :].partition("/")
+        if (
+            first.endswith(_METADATA)
+            or first in _OTHER
+            or (below and self._modules.is_package(posixpath.join(root, first)))
+        ):
+            return False
+        entry = self._tree.get(file)
+        inside = _DEVELOPMENT_DIRECTORIES.isdisjoint(below.split("/"))
+        return entry is not None and inside and not _is_module(entry) and not self._is_named_only(entry)
+
+    def _of_directory(self, directory: str) -> Data:
+        return self._sort((self._tree[path], False) for path in self._tree.children(directory))
+
+    def _of_package(self, directory: str) -> Data:
+        return self._sort(self._walk(directory))
+
+    def _walk(self, directory: str) -> Iterator[tuple[Entry, bool]]:
+        """Yield the entries of a package, and whether they are in a directory of development files."""
+        waiting = [(directory, False)]
+        while waiting:
+            here, development = waiting.pop()
+            for path in self._tree.children(here):
+                entry = self._tree[path]
+                if entry.kind is not Kind.DIRECTORY:
+                    # Headers of C++ libraries have no suffix to know them by.
+                    yield entry, development
+                elif entry.name not in _OTHER and not self._modules.is_package(path):
+                    waiting.append((path, development or entry.name in _DEVELOPMENT_DIRECTORIES))
+
+    def _sort(self, entries: Iterable[tuple[Entry, bool]]) -> Data:
+        files: list[str] = []
+        named: dict[str, list[str]] = {}
+        for entry, development in entries:
+            if entry.kind not in {Kind.FILE, Kind.SYMLINK} or _is_module(entry):
+                continue
+            if development or self._is_named_only(entry):
+                named.setdefault(entry.name, []).append(entry.path)
+            else:
+                files.append(entry.path)
+        return Data(tuple(files), {name: tuple(paths) for name, paths in named.items()})
+
+    def _is_named_only(self, entry: Entry) -> bool:
+        if _DEVELOPMENT.fullmatch(entry.name) or _LIBRARY.fullmatch(entry.name):
+            return True
+        return entry.kind is Kind.FILE and bool(entry.mode & 0o111) and self._tree.read(entry, 4) == b"\x7fELF"
+
+
+def _is_module(entry: Entry) -> bool:
+    return _MODULE.fullmatch(entry.name) is not None

@@ -1,0 +1,146 @@
+"""Who may import what from where: module names as the file that writes them would have them resolved."""
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from mlbloat.model.filetree import FileTree
+from mlbloat.usage.python.layout import Environment, Layout
+from mlbloat.usage.python.modules import Module, Modules, Resolution
+
+_MEMORY = 1 << 18
+_VENDORED = re.compile(r"_?vendor(?:ed)?|_?third_?party|_?externs?")
+"""Names of directories that packages put on sys.path themselves, with copies of their requirements."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file's place among the modules."""
+
+    path: str
+    directory: str
+    root: str
+    """Where its module name counts from: a directory of sys.path, or of an application the one above its packages."""
+    environments: tuple[Environment, ...]
+    local: tuple[str, ...] = ()
+    """Directories of an application that may be on sys.path: which of them is, only its command line knows."""
+    version: str = ""
+    """Of all its environments; empty where they differ."""
+
+    @property
+    def in_package(self) -> bool:
+        return self.directory != self.root
+
+    @property
+    def is_top_level(self) -> bool:
+        """Whether it is a module directly in a directory of sys.path, or the start of a package there."""
+        return self.root == (posixpath.dirname(self.directory) if self.starts_package else self.directory)
+
+    @property
+    def starts_package(self) -> bool:
+        return posixpath.basename(self.path).startswith("__init__.")
+
+
+class Finder:
+    """Look-ups for every file of one tree."""
+
+    def __init__(self, tree: FileTree, layout: Layout, modules: Modules, working_directory: str) -> None:
+        self._tree = tree
+        self._layout = layout
+        self._modules = modules
+        there = tree.find(working_directory or "/").path
+        self._working = (there,) if there != "/" else ()
+        self._absolute = lru_cache(maxsize=_MEMORY)(self._look_up)
+        self.top_level = lru_cache(maxsize=256)(self._top_level)
+        """`top_level(environments)`: names of the modules and packages that they hold."""
+        self.added = lru_cache(maxsize=_MEMORY)(self._added)
+        """`added(root, directory, alone=…)`: directories in a package that it may put on sys.path itself."""
+
+    def place(self, path: str, environments: tuple[Environment, ...] = ()) -> Place:
+        """Place a file; `environments` where it names its interpreter itself."""
+        directory = posixpath.dirname(path)
+        root = self._layout.root_of(directory)
+        if root is not None and root not in self._layout.extra:
+            found = self._layout.of_root(root)
+            return Place(path, directory, root, found, version=_version(found))
+        found = environments or self._layout.near(directory)
+        local = tuple(dict.fromkeys([*_up_to_top(directory), *self._working, *self._layout.extra]))
+        return Place(path, directory, root or self._above_packages(directory), found, local, _version(found))
+
+    def _above_packages(self, directory: str) -> str:
+        while directory != "/" and self._modules.is_package(directory):
+            directory = posixpath.dirname(directory)
+        return directory
+
+    def absolute(self, place: Place, name: str) -> tuple[Resolution, ...]:
+        """Find a dotted name in every search path that the file may run with; as much of it as there is."""
+        return self._absolute(place.local, place.environments, name)
+
+    def _look_up(
+        self, local: tuple[str, ...], environments: tuple[Environment, ...], name: str
+    ) -> tuple[Resolution, ...]:
+        length = name.count(".") + 1
+        tries = [self._modules.resolve((directory,), "", name) for directory in local]
+        found = [each for each in tries if _complete(each, length)]
+        installed = [self._modules.resolve(each.roots, each.version, name) for each in environments]
+        found += [each for each in installed if _complete(each, length)]
+        if not found and local:
+            others = [self._modules.resolve(each.roots, each.version, name) for each in self._layout.environments]
+            found = [each for each in others if _complete(each, length)]
+        return tuple(dict.fromkeys(found or [each for each in installed if each.length]))
+
+    def _added(self, root: str, directory: str, *, alone: bool) -> tuple[str, ...]:
+        top = posixpath.join(root, directory[len(root) + 1 :].partition("/")[0])
+        vendored = tuple(path for path in self._tree.children(top) if _VENDORED.fullmatch(posixpath.basename(path)))
+        # A program inside a package has its own directory first; that only says something about an unknown name.
+        return (*vendored, directory) if alone else vendored
+
+    def relative(self, place: Place, dots: int, name: str) -> Resolution:
+        """Find a name below the package that so many dots mean; an empty name is that package itself."""
+        directory = place.directory
+        for _ in range(dots - 1):
+            directory = posixpath.dirname(directory)
+        if not name:
+            return Resolution(Module(self.start_of(directory, place.version), directory), 0)
+        return self._modules.descend(directory, name.split("."), place.version)
+
+    def start_of(self, directory: str, version: str) -> tuple[str, ...]:
+        """Return the files that run when a package is imported."""
+        there = self._modules.member(directory, "__init__", version)
+        return there.files if there is not None else ()
+
+    def package_above(self, place: Place) -> str:
+        """Return the nearest directory with a start file that the file is in and does not start; empty for none."""
+        here = posixpath.dirname(place.directory) if place.starts_package else place.directory
+        while here not in {place.root, "/"}:
+            if self._modules.is_package(here):
+                return here
+            here = posixpath.dirname(here)
+        return ""
+
+    def _top_level(self, environments: tuple[Environment, ...]) -> frozenset[str]:
+        roots = dict.fromkeys(root for each in environments for root in each.roots)
+        return frozenset(name for root in roots for name in self._modules.names(root))
+
+
+def files_of(resolutions: Sequence[Resolution]) -> Iterator[str]:
+    for each in resolutions:
+        if each.module is not None:
+            yield from each.module.files
+
+
+def _complete(resolution: Resolution, length: int) -> bool:
+    return resolution.length == length and resolution.module is not None and bool(resolution.module.files)
+
+
+def _version(environments: tuple[Environment, ...]) -> str:
+    versions = {each.version for each in environments}
+    return versions.pop() if len(versions) == 1 else ""
+
+
+def _up_to_top(directory: str) -> Iterator[str]:
+    while directory != "/":
+        yield directory
+        directory = posixpath.dirname(directory)

@@ -1,0 +1,64 @@
+"""Modules that an interpreter imports for itself, whatever the program.
+
+Sources: CPython `Python/pylifecycle.c` (init_import_site, init_sys_streams), `Modules/main.c`, `Modules/getpath.py`
+(landmarks), `Python/frozen.c` (frozen modules, whose sources `inspect`, `linecache` and getpath still look for),
+`Lib/site.py`, and the calls of PyImport_ImportModule in `Python/` and `Objects/`. Names that a version does not have
+are not found and cost nothing.
+"""
+
+AT_START = (
+    "__future__",
+    "_collections_abc",
+    "_sitebuiltins",
+    "abc",
+    "codecs",
+    "encodings",
+    "encodings.aliases",
+    "encodings.ascii",
+    "encodings.latin_1",
+    "encodings.utf_8",
+    "genericpath",
+    "importlib",
+    "importlib._abc",
+    "importlib._bootstrap",
+    "importlib._bootstrap_external",
+    "importlib.machinery",
+    "importlib.util",
+    "io",
+    "os",
+    "posixpath",
+    "runpy",
+    "site",
+    "sitecustomize",
+    "stat",
+    "usercustomize",
+    "warnings",
+    "zipimport",
+)
+
+ON_DEMAND = (
+    "_colorize",
+    "_pyrepl",
+    "_strptime",
+    "collections",
+    "copyreg",
+    "functools",
+    "inspect",
+    "linecache",
+    "locale",
+    "operator",
+    "pickle",
+    "re",
+    "readline",
+    "rlcompleter",
+    "string.templatelib",
+    "struct",
+    "textwrap",
+    "threading",
+    "tokenize",
+    "traceback",
+    "types",
+    "typing",
+    "weakref",
+)
+"""Asked for by C code: to print an error, to end threads, to copy, to build a generic alias, at a prompt."""

@@ -1,0 +1,39 @@
+"""Run a workload and record what it touches."""
+
+from pathlib import Path
+
+from mlbloat.errors import RunError
+from mlbloat.model.filetree import FileTree
+from mlbloat.model.image import ImageConfig
+from mlbloat.model.use import RunRecord
+from mlbloat.model.workload import Run
+from mlbloat.runtime import Engine, container_of
+from mlbloat.usage.trace.profile import load_profile, profile_text
+from mlbloat.usage.trace.seccomp import Recorder
+from mlbloat.usage.trace.touched import missing_of, uses_of
+
+__all__ = ["load_profile", "missing_of", "profile_text", "trace", "uses_of"]
+
+TRACER = "seccomp"
+
+
+def trace(run: Run, config: ImageConfig, tree: FileTree, rootfs: Path, scratch: Path, engine: Engine) -> RunRecord:
+    """Run a workload's run on an image unpacked at `rootfs`, every path call noted. RunError when it does not end."""
+    recorder = Recorder()
+    outcome = engine.run(container_of(config, run, tree), rootfs, scratch, recorder)
+    if outcome.timed_out:
+        raise RunError(
+            f"cannot record run {run.name!r}: it did not end within {run.timeout_seconds:g} seconds; "
+            "raise timeout_seconds, or profile something shorter"
+        )
+    return RunRecord(
+        name=run.name,
+        engine=engine.name,
+        tracer=TRACER,
+        seconds=outcome.seconds,
+        exit=outcome.exit,
+        stdout=outcome.stdout,
+        stderr=outcome.stderr,
+        accesses=recorder.accesses(),
+        flags=(*outcome.flags, *recorder.flags()),
+    )

@@ -1,0 +1,95 @@
+"""From what a process names to a path inside the container, at the moment the process is stopped.
+
+Symbolic links of the image stay as they are, the tree follows them later. What only the running system knows is
+resolved here: working directories, directory descriptors, a changed root, /proc/self, and links that the run made.
+"""
+
+import os
+import posixpath
+import re
+
+from mlbloat.usage.trace.owner import looked_up
+
+_AT_FDCWD = 0xFFFFFF9C
+_DELETED = b" (deleted)"
+_OWN_LINK = re.compile(rb"/proc/(?:self|thread-self)/(cwd|root|exe|fd/\d+)(/.*)?", re.DOTALL)
+_MAX_MADE_LINKS = 100_000
+
+
+class Names:
+    """Where the processes of one container are, and the links that they made."""
+
+    def __init__(self) -> None:
+        self._root: bytes | None = None
+        """Of the container, as /proc shows it to us: "/" after pivot_root, a longer path after chroot."""
+        self._links: dict[bytes, bytes] = {}
+        self.roots_differ = False
+        """Set as soon as any process changed its root."""
+
+    def absolute(self, process: int, directory: int, name: bytes) -> bytes | None:
+        """Return a name as an absolute path in the container; None when it has none."""
+        if name.startswith(b"/"):
+            if name.startswith(b"/proc/") and (own := _OWN_LINK.fullmatch(name)):
+                there = self._link(process, own[1])
+                return None if there is None else there + (own[2] or b"")
+            if not self.roots_differ:
+                return name
+            root = self._link(process, b"root")
+            return name if root in (None, b"/") else (root or b"") + name
+        base = self._link(
+            process, b"cwd" if directory & 0xFFFFFFFF == _AT_FDCWD else b"fd/%d" % (directory & 0x7FFFFFFF)
+        )
+        return None if base is None else base.rstrip(b"/") + b"/" + name
+
+    def descriptor(self, process: int, number: int) -> bytes | None:
+        """Return the path of an open file."""
+        return self._link(process, b"fd/%d" % (number & 0x7FFFFFFF))
+
+    def _link(self, process: int, what: bytes) -> bytes | None:
+        try:
+            if self._root is None:
+                self._root = _readlink(process, b"root").rstrip(b"/")
+            there = _readlink(process, what)
+        except OSError:
+            return None
+        there = there.removesuffix(_DELETED)
+        if self._root and (there + b"/").startswith(self._root + b"/"):
+            there = there[len(self._root) :] or b"/"
+        return there if there.startswith(b"/") else None  # a pipe, a socket
+
+    def made_link(self, path: bytes, target: bytes) -> None:
+        """Remember a symbolic link that the run made: what lies behind it is named through it from now on."""
+        if len(self._links) < _MAX_MADE_LINKS:
+            self._links[posixpath.normpath(path)] = target
+
+    def moved(self, old: bytes, new: bytes) -> None:
+        """Follow a link that gets its final name by renaming, as tools do to replace one at once."""
+        target = self._links.pop(posixpath.normpath(old), None) if self._links else None
+        if target is not None:
+            self._links[posixpath.normpath(new)] = target
+
+    def behind_links(self, path: bytes) -> bytes | None:
+        """Return a path with the links that the run made followed; None when it passes none."""
+        if not self._links:
+            return None
+        followed = _follow(self._links, posixpath.normpath(path))
+        return None if followed == posixpath.normpath(path) else followed
+
+
+def _readlink(process: int, what: bytes) -> bytes:
+    path = b"/proc/%d/%s" % (process, what)
+    return looked_up(process, lambda: os.readlink(path))  # noqa: PTH115  bytes in, bytes out
+
+
+def _follow(links: dict[bytes, bytes], path: bytes) -> bytes:
+    for _ in range(40):
+        parts = path.split(b"/")
+        for depth in range(2, len(parts) + 1):
+            target = links.get(b"/".join(parts[:depth]))
+            if target is not None:
+                parent = b"/".join(parts[: depth - 1]) or b"/"
+                path = posixpath.normpath(posixpath.join(parent, target, *parts[depth:]))
+                break
+        else:
+            return path
+    return path

@@ -1,0 +1,110 @@
+"""Recorded runs as a file, so that a workload need not run again.
+
+Format history: 1, first. `accesses` are [action, path] in the order of first use; a path that is not UTF-8 is written
+as [action, base64 of its bytes, true]. What a run printed is not kept: it may be large, and it may be secret.
+"""
+
+import base64
+import os
+from pathlib import Path
+
+import msgspec
+
+from mlbloat.errors import UsageError
+from mlbloat.model.use import Access, Action, RunRecord
+
+KIND = "mlbloat.profile"
+FORMAT = 1
+_LIMIT_BYTES = 1 << 30
+
+
+class _Access(msgspec.Struct, array_like=True, omit_defaults=True):
+    action: Action
+    path: str
+    encoded: bool = False
+
+
+class _Run(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    name: str
+    engine: str
+    tracer: str
+    seconds: float
+    exit: int
+    flags: tuple[str, ...] = ()
+    accesses: tuple[_Access, ...] = ()
+
+
+class _Profile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    kind: str
+    format: int
+    runs: tuple[_Run, ...]
+
+
+class _Head(msgspec.Struct):
+    kind: str = ""
+    format: int = 0
+
+
+def profile_text(records: tuple[RunRecord, ...]) -> str:
+    """Return the text of a profile file."""
+    profile = _Profile(kind=KIND, format=FORMAT, runs=tuple(_saved(record) for record in records))
+    return msgspec.json.format(msgspec.json.encode(profile), indent=1).decode() + "\n"
+
+
+def load_profile(path: Path) -> tuple[RunRecord, ...]:
+    """Read a profile file; UsageError when it is none."""
+    try:
+        content = path.read_bytes() if path.stat().st_size <= _LIMIT_BYTES else b""
+    except OSError as error:
+        raise UsageError(f"cannot read profile {path}: {error.strerror}; record one with mlbloat trace") from error
+    try:
+        head = msgspec.json.decode(content, type=_Head)
+        if head.kind != KIND:
+            raise UsageError(f"cannot use {path} as a profile: it is none; record one with mlbloat trace")
+        if head.format != FORMAT:
+            raise UsageError(
+                f"cannot use profile {path}: its format is {head.format}, this mlbloat reads {FORMAT}; record it again"
+            )
+        profile = msgspec.json.decode(content, type=_Profile)
+        return tuple(_loaded(run) for run in profile.runs)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise UsageError(f"cannot use {path} as a profile: {error}; record one with mlbloat trace") from error
+
+
+def _saved(record: RunRecord) -> _Run:
+    return _Run(
+        name=record.name,
+        engine=record.engine,
+        tracer=record.tracer,
+        seconds=record.seconds,
+        exit=record.exit,
+        flags=record.flags,
+        accesses=tuple(_saved_access(access) for access in record.accesses),
+    )
+
+
+def _saved_access(access: Access) -> _Access:
+    try:
+        access.path.encode()
+    except UnicodeEncodeError:
+        return _Access(access.action, base64.b64encode(os.fsencode(access.path)).decode(), True)
+    return _Access(access.action, access.path)
+
+
+def _loaded(run: _Run) -> RunRecord:
+    return RunRecord(
+        name=run.name,
+        engine=run.engine,
+        tracer=run.tracer,
+        seconds=run.seconds,
+        exit=run.exit,
+        stdout=b"",
+        stderr=b"",
+        flags=run.flags,
+        accesses=tuple(_loaded_access(access) for access in run.accesses),
+    )
+
+
+def _loaded_access(access: _Access) -> Access:
+    path = os.fsdecode(base64.b64decode(access.path, validate=True)) if access.encoded else access.path
+    return Access(path, access.action)

@@ -1,0 +1,245 @@
+"""Answer the notifications of a seccomp filter, and note what each call names. seccomp_unotify(2).
+
+The call waits while its strings are read, then goes on in the kernel as if nothing had been. A filter cannot be taken
+off: when this thread ends early, every later call of the container fails with ENOSYS.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import select
+import struct
+import threading
+from collections.abc import Iterator
+
+from mlbloat.errors import EngineError
+from mlbloat.model.use import Access, Action
+from mlbloat.usage.trace.calls import BY_NUMBER, CALLS, CWD, NAMES, TIMERS, Call
+from mlbloat.usage.trace.interpreters import MAX_INTERPRETERS
+from mlbloat.usage.trace.memory import Memory
+from mlbloat.usage.trace.names import Names
+from mlbloat.usage.trace.root import Root
+
+_RECEIVE = 0xC0502100
+_SEND = 0xC0182101
+_ID_VALID = 0x40082102
+_SET_FLAGS = 0x40082104
+_SYNC_WAKE_UP = 1
+_CONTINUE = 1
+_NOTIFICATION = struct.Struct("=QIIiIQ6Q")
+"""struct seccomp_notif: id, thread, flags; then seccomp_data: number, architecture, instruction pointer, arguments."""
+_ANSWER = struct.Struct("=QqiI")
+"""struct seccomp_notif_resp: id, value, error, flags."""
+_IDENTITY = struct.Struct("=Q")
+
+MAX_ACCESSES = 1_000_000
+"""Distinct paths that are kept of one run; a flag says when there were more. Made-up names must not fill our memory."""
+_JOIN_SECONDS = 20.0
+_AT_FDCWD = 0xFFFFFF9C
+
+
+class Recorder:
+    """The listener of one run. Collects accesses in the order of their first use."""
+
+    calls = NAMES
+
+    def __init__(self) -> None:
+        self._accesses: list[tuple[bytes, Action]] = []
+        self._seen: dict[Action, set[bytes]] = {action: set() for action in Action}
+        self._simple = self._simple_calls()
+        self._names = Names()
+        self._memory = Memory()
+        self._root = Root()
+        self._executed: set[bytes] = set()
+        self._begun = False
+        self._timer = self._full = False
+        self._unread = 0
+        self._done = False
+
+    def accesses(self) -> tuple[Access, ...]:
+        """Return what was named; complete when serving ended."""
+        return tuple(Access(os.fsdecode(path), action) for path, action in self._accesses)
+
+    def flags(self) -> tuple[str, ...]:
+        """Say what this tracer may have missed or changed in this run."""
+        sentences = (
+            (
+                self._timer,
+                "it set a timer: a signal that interrupts a traced call may make it fail with EINTR, "
+                "which does not happen without tracing",
+            ),
+            (self._full, f"it named more than {MAX_ACCESSES} distinct paths; the rest was not recorded"),
+            (
+                bool(self._unread),
+                f"{self._unread} names could not be read from the memory of its processes, so files that it used may "
+                "be missing here; trace as root with the capability SYS_PTRACE",
+            ),
+        )
+        return tuple(sentence for holds, sentence in sentences if holds)
+
+    @contextlib.contextmanager
+    def serve(self, descriptor: int) -> Iterator[None]:
+        """Answer until every process under the filter ended."""
+        wake, woken = os.pipe()
+        thread = threading.Thread(target=self._serve, args=(descriptor, wake), name="tracer", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            os.close(woken)
+            thread.join(_JOIN_SECONDS)
+            if not thread.is_alive():
+                os.close(wake)
+        if self._unread and not self._accesses:
+            raise EngineError(
+                "cannot trace: the memory of the processes may not be read; run as root with the capability SYS_PTRACE "
+                "(in a container: --cap-add SYS_PTRACE)"
+            )
+        if not self._done:
+            raise EngineError("cannot trace: the tracer stopped before the run did; run it again")
+
+    def _serve(self, descriptor: int, wake: int) -> None:
+        try:
+            with contextlib.suppress(OSError):  # Linux 6.6: saves a trip through the scheduler for each call
+                fcntl.ioctl(descriptor, _SET_FLAGS, _SYNC_WAKE_UP)
+            self._answer_all(descriptor, wake)
+            self._done = True
+        finally:
+            # Nobody may wait for an answer that does not come.
+            os.close(descriptor)
+            self._memory.close()
+            self._root.close()
+
+    def _answer_all(self, descriptor: int, wake: int) -> None:
+        """Receive, note, answer: every path call of the container waits for this loop, so it does little."""
+        poller = select.poll()
+        poller.register(descriptor, select.POLLIN)
+        poller.register(wake, 0)
+        waiting = [(descriptor, select.POLLIN)]
+        empty = bytes(_NOTIFICATION.size)
+        notification = bytearray(empty)
+        answer = bytearray(_ANSWER.pack(0, 0, 0, _CONTINUE))
+        simple = self._simple
+        while True:
+            events = poller.poll()
+            if events != waiting and not any(event & select.POLLIN for _, event in events):
+                return  # nobody is left under the filter, or the run is over
+            notification[:] = empty
+            try:
+                fcntl.ioctl(descriptor, _RECEIVE, notification)
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.EINTR):
+                    continue  # killed in the meantime
+                raise
+            identity, thread, _, number, architecture, _, *arguments = _NOTIFICATION.unpack(notification)
+            known = simple.get((architecture, number))
+            if known is None or self._memory.string(thread, arguments[known[0]]) not in known[1]:
+                self._note(BY_NUMBER[architecture][number], thread, arguments, descriptor, identity)
+            answer[:8] = notification[:8]
+            try:
+                fcntl.ioctl(descriptor, _SEND, answer)
+            except OSError as error:
+                if error.errno != errno.ENOENT:
+                    raise
+
+    def _simple_calls(self) -> dict[tuple[int, int], tuple[int, set[bytes]]]:
+        """Calls of one path that need no look when that path, absolute and as it is, was noted before."""
+        return {
+            (architecture, number): (call.paths[0][1], self._seen[call.action])
+            for architecture, names in BY_NUMBER.items()
+            for number, name in names.items()
+            if (call := CALLS.get(name)) is not None
+            and len(call.paths) == 1
+            and call.action in (Action.OPENED, Action.LOOKED_UP)
+            and name != "chroot"
+        }
+
+    def _note(self, name: str, thread: int, arguments: list[int], listener: int, identity: int) -> None:
+        call = CALLS.get(name)
+        if call is None:
+            self._timer = self._timer or name in TIMERS
+            return
+        if call.action is Action.EXECUTED:
+            self._begun = True
+        if not self._begun:
+            return  # the runtime's own last steps before it becomes the command
+        if call.action is Action.LISTED:
+            listed = self._names.descriptor(thread, arguments[0])
+            if listed is not None:
+                self._add(listed, call.action, listener, identity)
+            return
+        paths = [self._path(thread, arguments, place, call, listener, identity) for place in call.paths]
+        if call.action is Action.EXECUTED:
+            self._memory.forget(thread)
+            self._interpreters(thread, paths[0], listener, identity)
+        elif call.action is Action.CHANGED:
+            self._follow_links(name, thread, arguments, paths)
+        elif name == "chroot":
+            self._names.roots_differ = True
+            self._look_at_all()
+
+    def _interpreters(self, thread: int, path: bytes | None, listener: int, identity: int) -> None:
+        """Note what the kernel will open itself to execute a program: no system call shows it."""
+        if path is None or path in self._executed:
+            return
+        program = path
+        for _ in range(MAX_INTERPRETERS):
+            interpreter = self._root.interpreter(thread, path)
+            if not interpreter:
+                break
+            path = self._names.absolute(thread, _AT_FDCWD, interpreter)
+            if path is None:
+                break
+            if not self._add(path, Action.EXECUTED, listener, identity):
+                return  # a signal took the call back; when it comes again, this is to be noted
+        self._executed.add(program)
+
+    def _look_at_all(self) -> None:
+        """From now on the same name may mean another file: nothing that was noted may be passed over."""
+        self._simple.clear()
+
+    def _path(
+        self, thread: int, arguments: list[int], place: tuple[int, int], call: Call, listener: int, identity: int
+    ) -> bytes | None:
+        directory, position = place
+        address = arguments[position]
+        if not address:
+            return None
+        text = self._memory.string(thread, address)
+        if not text:
+            self._unread += text is None
+            return None
+        path: bytes | None = text
+        if text[0] != 0x2F or self._names.roots_differ or text.startswith(b"/proc/"):
+            path = self._names.absolute(thread, _AT_FDCWD if directory == CWD else arguments[directory], text)
+        if path is not None:
+            self._add(path, call.action, listener, identity)
+        return path
+
+    def _add(self, path: bytes, action: Action, listener: int, identity: int) -> bool:
+        """Note a path; False when its call is no longer there, so that what was read may be another process's."""
+        seen = self._seen[action]
+        for name in (path, self._names.behind_links(path)):
+            if name is None or name in seen:
+                continue
+            if len(self._accesses) >= MAX_ACCESSES:
+                self._full = True
+                return True
+            try:
+                # Had the thread died while we read, its number might already be another's.
+                fcntl.ioctl(listener, _ID_VALID, _IDENTITY.pack(identity))
+            except OSError:
+                return False
+            seen.add(name)
+            self._accesses.append((name, action))
+        return True
+
+    def _follow_links(self, name: str, thread: int, arguments: list[int], paths: list[bytes | None]) -> None:
+        if name in ("symlink", "symlinkat"):
+            target = self._memory.string(thread, arguments[0])
+            if target and paths[0]:
+                self._names.made_link(paths[0], target)
+                self._look_at_all()
+        elif name in ("rename", "renameat", "renameat2") and paths[0] and paths[1]:
+            self._names.moved(paths[0], paths[1])

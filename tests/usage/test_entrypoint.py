@@ -1,0 +1,104 @@
+"""Where static reach begins."""
+
+from mlbloat.model.image import ImageConfig
+from mlbloat.model.package import Inventory, Manager, Package
+from mlbloat.model.use import Level, Reason, Use
+from mlbloat.usage.entrypoint import application_seeds, entrypoint_seeds, own_command_seeds
+from tests.support.trees import tree_of
+
+Files = dict[str, bytes | str | None]
+NOTHING = Inventory(packages=(), owners={})
+PROGRAMS: Files = {"/usr/bin/python3": "#!x", "/usr/bin/sh": "#!x", "/usr/bin/server": "#!x", "/usr/bin/tini": "#!x"}
+
+
+def seeds(*argv: str, place: str = "/app", **files: str) -> list[str]:
+    config = ImageConfig(document=b"{}", working_directory=place)
+    return [use.path for use in entrypoint_seeds(tree_of({**PROGRAMS, "/app/main.py": "", **files}), config, (argv,))]
+
+
+def application(files: Files, *argv: str, place: str = "/app", inventory: Inventory = NOTHING) -> list[str]:
+    config = ImageConfig(document=b"{}", working_directory=place)
+    return [use.path for use in application_seeds(tree_of({**PROGRAMS, **files}), inventory, config, (argv,))]
+
+
+def test_the_program_and_its_script_are_linked_to_the_command_line() -> None:
+    tree = tree_of({**PROGRAMS, "/app/main.py": ""})
+    found = entrypoint_seeds(tree, ImageConfig(document=b"{}"), (("python3", "/app/main.py"),))
+    by = "python3 /app/main.py"
+    assert found == (
+        Use("/usr/bin/python3", Level.LINKED, Reason.ENTRYPOINT, by),
+        Use("/app/main.py", Level.LINKED, Reason.ENTRYPOINT, by),
+    )
+
+
+def test_the_images_own_command_is_a_root_at_safe() -> None:
+    config = ImageConfig(document=b"{}", entrypoint=("tini", "--"), command=("python3", "/app/main.py"))
+    found = own_command_seeds(tree_of({**PROGRAMS, "/app/main.py": ""}), config)
+    assert [(use.path, use.level) for use in found] == [
+        ("/usr/bin/tini", Level.SAFE),
+        ("/usr/bin/python3", Level.SAFE),
+        ("/app/main.py", Level.SAFE),
+    ]
+
+
+def test_a_command_that_names_a_file_that_is_not_there_is_no_root() -> None:
+    config = ImageConfig(document=b"{}", command=("python3", "/app/gone.py"))
+    assert own_command_seeds(tree_of(PROGRAMS), config) == ()
+    assert own_command_seeds(tree_of(PROGRAMS), ImageConfig(document=b"{}")) == ()
+
+
+def test_relative_arguments_belong_to_the_working_directory() -> None:
+    assert seeds("python3", "main.py") == ["/usr/bin/python3", "/app/main.py"]
+    assert seeds("python3", "main.py", place="/srv") == ["/usr/bin/python3"]
+
+
+def test_a_relative_program_belongs_to_the_working_directory() -> None:
+    assert seeds("./run", **{"/app/run": "#!x"}) == ["/app/./run"]
+
+
+def test_values_of_options_may_be_files() -> None:
+    assert seeds("server", "--config=/etc/s.conf", **{"/etc/s.conf": ""}) == ["/usr/bin/server", "/etc/s.conf"]
+
+
+def test_the_script_of_a_shell_names_its_commands() -> None:
+    assert seeds("sh", "-c", "exec server -x") == ["/usr/bin/sh", "/usr/bin/server"]
+
+
+def test_the_command_of_a_wrapper_is_found() -> None:
+    assert seeds("tini", "--", "server") == ["/usr/bin/tini", "/usr/bin/server"]
+
+
+def test_a_missing_program_is_no_seed() -> None:
+    assert seeds("absent") == []
+
+
+def test_the_working_directory_is_the_application() -> None:
+    files: Files = {"/app/a.py": "", "/app/sub/b.bin": "", "/srv/c": ""}
+    assert application(files, "python3") == ["/app/a.py", "/app/sub/b.bin"]
+
+
+def test_files_beside_the_script_are_the_application() -> None:
+    files: Files = {"/srv/code/main.py": "", "/srv/code/data/x": ""}
+    assert application(files, "python3", "/srv/code/main.py", place="/") == ["/srv/code/data/x", "/srv/code/main.py"]
+
+
+def test_what_a_package_owns_is_not_the_application() -> None:
+    package = Package(manager=Manager.PIP, name="p", version="1", location="/app", files=("/app/p.py",))
+    inventory = Inventory(packages=(package,), owners={"/app/p.py": (package,)})
+    assert application({"/app/p.py": "", "/app/a.py": ""}, "python3", inventory=inventory) == ["/app/a.py"]
+
+
+def test_shared_directories_are_not_the_application() -> None:
+    assert application({"/usr/local/bin/run": "#!x", "/usr/local/bin/other": ""}, "run", place="/usr/local/bin") == []
+
+
+def test_of_the_root_only_the_files_in_it_count() -> None:
+    assert application({"/main.py": "", "/srv/x": ""}, "python3", "/main.py", place="/") == ["/main.py"]
+
+
+def test_download_caches_are_not_the_application() -> None:
+    files: Files = {"/root/.cache/pip/http/x": "", "/root/.cache/models/m": ""}
+    assert application(files, "python3", place="/root") == []
+    assert application({f"/home/me{path[5:]}": "" for path in files}, "python3", place="/home/me") == [
+        "/home/me/.cache/models/m"
+    ]

@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+
+from mlbloat.errors import UsageError
+from mlbloat.model.use import Access, Action, RunRecord
+from mlbloat.usage.trace import load_profile, profile_text
+
+_RECORD = RunRecord(
+    name="train",
+    engine="embedded",
+    tracer="seccomp",
+    seconds=1.5,
+    exit=0,
+    stdout=b"secret",
+    stderr=b"",
+    accesses=(Access("/b", Action.OPENED), Access("/a\udcff", Action.EXECUTED), Access("/ü", Action.LISTED)),
+    flags=("something",),
+)
+
+
+def test_a_profile_holds_everything_but_the_output(tmp_path: Path) -> None:
+    text = profile_text((_RECORD,))
+    (tmp_path / "usage.json").write_text(text)
+    (loaded,) = load_profile(tmp_path / "usage.json")
+    assert loaded.accesses == _RECORD.accesses
+    assert (loaded.name, loaded.engine, loaded.tracer, loaded.seconds, loaded.exit, loaded.flags) == (
+        "train",
+        "embedded",
+        "seccomp",
+        1.5,
+        0,
+        ("something",),
+    )
+    assert (loaded.stdout, "secret" in text) == (b"", False)
+
+
+def test_the_same_records_give_the_same_text() -> None:
+    assert profile_text((_RECORD, _RECORD)) == profile_text((_RECORD, _RECORD))
+    assert profile_text((_RECORD,)).startswith('{\n "kind": "mlbloat.profile",\n "format": 1,\n')
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "as a profile: "),
+        ("[]", "as a profile: "),
+        ('{"kind": "mlbloat.report", "format": 1}', "it is none; record one with mlbloat trace"),
+        ('{"kind": "mlbloat.profile", "format": 2}', "its format is 2, this mlbloat reads 1; record it again"),
+        ('{"kind": "mlbloat.profile", "format": 1}', "missing required field `runs`"),
+        (profile_text((_RECORD,)).replace('"opened"', '"eaten"'), "as a profile: Invalid enum value 'eaten'"),
+        (profile_text((_RECORD,)).replace('"exit"', '"exits"'), "unknown field `exits`"),
+        (profile_text((_RECORD,)).replace("L2H/", "!!!!"), "as a profile: "),
+    ],
+)
+def test_what_is_no_profile_is_refused_with_the_reason(tmp_path: Path, text: str, reason: str) -> None:
+    path = tmp_path / "usage.json"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        load_profile(path)
+    assert reason in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_profile_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cannot read profile .*none.json: No such file or directory"):
+        load_profile(tmp_path / "none.json")
