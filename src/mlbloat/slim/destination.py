@@ -1,0 +1,121 @@
+"""Where a slim image goes: `SCHEME:NAME`, checked before any work is done."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlbloat.errors import PublishError, UsageError
+from mlbloat.slim import engine
+
+SCHEMES = ("docker", "docker-archive", "oci-archive", "oci-dir")
+_LATER = ("podman", "containerd", "registry", "dir", "oci")
+_ENGINES = ("docker", "podman", "containerd")
+_SOURCES = ("registry", "docker-archive", "oci-archive", "oci-dir", "dir")
+_WORKS = "use docker:NAME:TAG, docker-archive:FILE[:NAME:TAG], oci-archive:FILE[:TAG] or oci-dir:DIRECTORY"
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_HOST = r"(?:(?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+(?::[0-9]+)?/)?"
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_NAME = re.compile(rf"(?P<name>{_HOST}{_COMPONENT}(?:/{_COMPONENT})*)(?::(?P<tag>{_TAG}))?")
+"""https://github.com/distribution/reference/blob/v0.6.0/reference.go, without digests: a tag is what can be set."""
+_OCI_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    scheme: str
+    path: Path | None
+    """The file or directory; None for an engine."""
+    tag: str
+    """NAME:TAG for docker and docker-archive, the reference name in an OCI layout; may be empty for files."""
+
+    def __str__(self) -> str:
+        place = "" if self.path is None else str(self.path)
+        return self.scheme + ":" + ":".join(part for part in (place, self.tag) if part)
+
+
+def parse_destination(text: str, *, source: str = "") -> Destination:
+    """Read a destination; a bare tag means the engine that `source`, the original's reference, came from.
+
+    Raise UsageError for what is not one, or not possible yet. Writes nothing.
+    """
+    scheme, colon, rest = text.partition(":")
+    if not colon or scheme not in (*SCHEMES, *_LATER):
+        scheme, rest = _bare(text, source), text
+    if scheme in _LATER:
+        raise UsageError(f"cannot write to {text!r}: {scheme}: is not possible yet; {_WORKS}")
+    rest = rest.removeprefix("//")
+    if scheme == "docker":
+        return Destination(scheme=scheme, path=None, tag=_image_name(rest, text))
+    file, _, tag = (rest, "", "") if scheme == "oci-dir" else rest.partition(":")
+    if not file or "\0" in file:
+        raise UsageError(f"cannot write to {text!r}: no file is named; write {scheme}:PATH")
+    if scheme == "docker-archive" and tag:
+        tag = _image_name(tag, text)
+    elif tag and not _OCI_REFERENCE.fullmatch(tag):
+        raise UsageError(f"cannot write to {text!r}: {tag!r} is not a tag; use letters, digits, dots and dashes")
+    return Destination(scheme=scheme, path=Path(file), tag=tag)
+
+
+def check_destination(destination: Destination, *, source: str = "") -> None:
+    """Raise PublishError when it is plain already that nothing can be written there.
+
+    `source` is the original's reference: a slim image never replaces the file that it was made from.
+    """
+    if destination.path is None:
+        engine.check(destination.tag)
+        return
+    path, parent = destination.path, destination.path.absolute().parent
+    problem = ""
+    if path.exists() and any(path.samefile(file) for file in _files_of(source)):
+        problem = "it is the image that is being read; give the slim image another name"
+    elif not parent.is_dir():
+        problem = f"there is no directory {parent}; make it"
+    elif not os.access(parent, os.W_OK | os.X_OK):
+        problem = f"directory {parent} is not writable; choose another or change its permissions"
+    elif destination.scheme == "oci-dir" and os.path.lexists(path) and not _is_empty(path):
+        problem = "it exists already; remove it or choose another name"
+    elif destination.scheme != "oci-dir" and path.is_dir():
+        problem = "it is a directory; name a file in it"
+    elif destination.scheme != "oci-dir" and path.exists() and not path.is_file():
+        problem = "it is no regular file, and would be replaced by one; name a file"
+    if problem:
+        raise PublishError(f"cannot write to {destination}: {problem}")
+
+
+def _files_of(reference: str) -> list[Path]:
+    """Files that a reference may mean, with and without a scheme and a tag."""
+    place = reference.partition(":")[2].removeprefix("//")
+    return [file for file in map(Path, (reference, place, place.rpartition(":")[0])) if os.path.lexists(file)]
+
+
+def _is_empty(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and os.access(path, os.R_OK) and not any(path.iterdir())
+
+
+def _bare(text: str, source: str) -> str:
+    if text.startswith((".", "/", "~")) or text.endswith((".tar", ".oci")):
+        raise UsageError(f"cannot write to {text!r}: the format is missing; write oci-archive:{text} for a file")
+    if not _NAME.fullmatch(text):
+        raise UsageError(f"cannot write to {text!r}: not a destination; {_WORKS}")
+    scheme = _engine_of(source)
+    if scheme is None:
+        raise UsageError(f"cannot write to {text!r}: the image came from no engine that could hold a tag; {_WORKS}")
+    return scheme
+
+
+def _engine_of(source: str) -> str | None:
+    """Return the engine that a reference is looked up in; a bare name that is no file is looked up in docker first."""
+    scheme, colon, _ = source.partition(":")
+    if colon and scheme in _ENGINES:
+        return scheme
+    is_file = (colon and scheme in _SOURCES) or os.path.lexists(source)
+    return "docker" if _NAME.fullmatch(source) and not is_file else None
+
+
+def _image_name(name: str, text: str) -> str:
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise UsageError(f"cannot write to {text!r}: {name!r} is not an image name; write name:tag in lower case")
+    return f"{match['name']}:{match['tag'] or 'latest'}"

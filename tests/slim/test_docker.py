@@ -1,0 +1,200 @@
+"""With a real docker engine: what is published runs, what is built from the Dockerfile is the slim tree."""
+
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mlbloat.errors import PublishError
+from mlbloat.image import load, squash
+from mlbloat.model.filetree import Entry, FileTree, Kind
+from mlbloat.model.image import Image
+from mlbloat.model.use import Level
+from mlbloat.slim import Plan, SlimImage, make_plan, parse_destination, publish, slimmed_dockerfile, write
+from mlbloat.verify import compare
+from tests.slim.stacks import image_of, marks_keeping, merged
+from tests.support.images import WHITEOUT, Fifo, Member, Members
+from tests.support.trees import Hard, Link
+
+pytestmark = pytest.mark.engine
+
+NAME = f"mlbloat-test/{os.getpid()}"
+OWN = {"mlbloat.test": str(os.getpid())}
+LABEL = f"mlbloat.test={os.getpid()}"
+
+
+def docker(*arguments: str | Path) -> str:
+    done = subprocess.run(("docker", *map(str, arguments)), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(autouse=True)
+def no_images_left() -> Iterator[None]:
+    yield
+    tags = docker("images", "--format", "{{.Repository}}:{{.Tag}}", NAME).split()
+    if tags:
+        docker("rmi", "--force", *tags)
+    docker("image", "prune", "--force", "--filter", f"label={LABEL}")  # first stages of a build
+
+
+def hello(text: str) -> Member:
+    """Assemble a program for x86-64 Linux that prints a text: write(1, text), exit(0)."""
+    code = bytes.fromhex("b801000000 bf01000000 488d3510000000 ba") + struct.pack("<I", len(text))
+    code += bytes.fromhex("0f05 b83c000000 31ff 0f05".replace(" ", ""))
+    code += text.encode()
+    start = 0x400000 + 120
+    header = b"\x7fELF\2\1\1".ljust(16, b"\0") + struct.pack(
+        "<HHIQQQIHHHHHH", 2, 62, 1, start, 64, 0, 0, 64, 56, 1, 0, 0, 0
+    )
+    size = 120 + len(code)
+    return Member(
+        value=header + struct.pack("<IIQQQQQQ", 1, 5, 0, 0x400000, 0x400000, size, size, 4096) + code, mode=0o755
+    )
+
+
+def planned(image: Image, tree: FileTree, *kept: str) -> Plan:
+    return make_plan(image, tree, marks_keeping(tree, *kept), Level.SAFE)
+
+
+def slim_hello(directory: Path, text: str) -> SlimImage:
+    layers: list[Members] = [
+        {
+            "/bin": None,
+            "/bin/hello": hello(text),
+            "/bin/twin": Member(value=Hard("/bin/hello"), mode=0o755),
+            "/unused": "x" * 5000,
+            "/old": "o",
+        },
+        {"/new": "n", "/old": WHITEOUT},
+    ]
+    image = image_of(directory / "tars", layers, config={"Cmd": ["/bin/twin"], "Labels": {"a": "b"}})
+    return write(image, planned(image, merged(image), "/bin/hello", "/new"), directory / "layout")
+
+
+def test_what_is_loaded_into_docker_runs_and_is_the_slim_image(tmp_path: Path) -> None:
+    slim = slim_hello(tmp_path, "hello\n")
+    assert publish(slim.directory, parse_destination(f"docker:{NAME}:slim")) == f"docker:{NAME}:slim"
+    assert docker("run", "--rm", "--network=none", f"{NAME}:slim") == "hello\n"
+    (tmp_path / "work").mkdir()
+    loaded = load(f"docker:{NAME}:slim", tmp_path / "work")
+    assert loaded.id == slim.id
+    assert {entry.path for entry in squash(loaded).files()} == {"/bin/hello", "/bin/twin", "/new"}
+
+
+def test_docker_loads_a_docker_archive(tmp_path: Path) -> None:
+    slim = slim_hello(tmp_path, "hello\n")
+    publish(slim.directory, parse_destination(f"docker-archive:{tmp_path}/a.tar:{NAME}:archive"))
+    docker("load", "--input", tmp_path / "a.tar")
+    assert docker("run", "--rm", "--network=none", f"{NAME}:archive") == "hello\n"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(5, "Input/output error")])
+def test_a_load_that_breaks_off_moves_no_tag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    destination = parse_destination(f"docker:{NAME}:slim")
+    first, second = slim_hello(tmp_path / "1", "first\n"), slim_hello(tmp_path / "2", "second\n")
+    publish(first.directory, destination)
+
+    def breaks(path: Path) -> Iterator[bytes]:
+        if path.name == second.layers[-1].digest.hex:
+            raise error
+        yield path.read_bytes()
+
+    monkeypatch.setattr(sys.modules[publish.__module__], "_chunks", breaks)
+    with pytest.raises((KeyboardInterrupt, PublishError)):
+        publish(second.directory, destination)
+    assert docker("inspect", "--format", "{{.Id}}", f"{NAME}:slim").strip() == first.id
+
+
+def programs() -> dict[str, Member]:
+    """The host's sh, rm and xargs with the libraries that they load, under their own names."""
+    files: dict[str, Member] = {}
+    for name in ("sh", "rm", "xargs"):
+        path = shutil.which(name, path="/bin:/usr/bin")
+        assert path is not None, f"this machine has no {name}"
+        files[f"/bin/{name}"] = _copy(Path(path))
+        for word in subprocess.run(("ldd", path), capture_output=True, text=True).stdout.split():
+            if word.startswith("/"):
+                files[word] = _copy(Path(word))
+    return files
+
+
+def _copy(path: Path) -> Member:
+    return Member(value=path.read_bytes(), mode=0o755)
+
+
+ODD = ("/odd/two words", "/odd/it's", '/odd/"quoted"', "/odd/back\\slash", "/odd/line\nbreak", "/odd/ümlaut", "/odd/-f")
+
+
+def with_programs(directory: Path, config: dict[str, object]) -> Image:
+    files: Members = {
+        "/data": Member(value=None, mode=0o1770, uid=5, gid=6),
+        "/data/kept": Member(value="k", uid=7, gid=8, mode=0o4755, mtime=1e9),
+        "/data/twin": Member(value=Hard("/data/kept"), uid=7, gid=8, mode=0o4755, mtime=1e9),
+        "/data/unused": "u",
+        "/data/link": Link("unused"),
+        "/data/pipe": Fifo(),
+        "/odd": None,
+        **programs(),
+        **dict.fromkeys(ODD, "odd"),
+    }
+    config = {"Env": ["PATH=/bin", 'ODD=a "b" $x \\'], "User": "7", **config}
+    return image_of(
+        directory / "tars", [files, {"/data": Member(value=None, mode=0o1770, uid=5, gid=6)}], config=config
+    )
+
+
+@pytest.mark.parametrize("own_tools", [True, False])
+def test_the_dockerfile_builds_the_slim_tree_and_its_configuration(tmp_path: Path, own_tools: bool) -> None:
+    config: dict[str, object] = {} if own_tools else {"OnBuild": ["RUN false"]}
+    config |= {"Cmd": ["/data/kept"], "WorkingDir": "/data", "Labels": {"note": "a b", **OWN}, "StopSignal": "SIGINT"}
+    original = with_programs(tmp_path, config)
+    tree = merged(original)
+    tools = write(original, planned(original, tree, *tree), tmp_path / "whole")
+    publish(tools.directory, parse_destination(f"docker:{NAME}:original"))
+    plain = image_of(tmp_path / "plain", [programs()], config={"Env": ["PATH=/bin"], "Labels": OWN})
+    publish(
+        write(plain, planned(plain, merged(plain), *merged(plain)), tmp_path / "tool").directory,
+        parse_destination(f"docker:{NAME}:tool"),
+    )
+    plan = planned(original, tree, "/data/kept", ODD[0])
+    made = slimmed_dockerfile(
+        original, tree, plan, base=f"{NAME}:original", tool_image=f"{NAME}:tool", list_name="Dockerfile.removed"
+    )
+    assert (f"FROM {NAME}:tool" not in made.text) is own_tools
+    context = tmp_path / "context"
+    context.mkdir()
+    for name, text in {"Dockerfile": made.text, **made.files}.items():
+        (context / name).write_text(text, errors="surrogateescape")
+    build = ("docker", "build", "--quiet", "--tag", f"{NAME}:built", context)
+    done = subprocess.run(build, capture_output=True, text=True, env={**os.environ, "DOCKER_BUILDKIT": "0"})
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "work").mkdir()
+    built = load(f"docker:{NAME}:built", tmp_path / "work")
+    wanted = json_config(original)
+    assert {name: json_config(built).get(name) for name in wanted} == wanted
+    assert compare(timeless(tree), timeless(squash(built)), b"{}", b"{}", plan.removed) == ()
+
+
+def json_config(image: Image) -> dict[str, object]:
+
+    return dict(json.loads(image.config.document)["config"])
+
+
+def timeless(tree: FileTree) -> FileTree:
+    """Without times, which a build sets for directories, and without the root, which it makes itself."""
+    entries = {path: replace(entry, mtime=0.0) for path, entry in tree.items() if path != "/"}
+    return FileTree({path: _mode(entry) for path, entry in entries.items()}, tree.contents)
+
+
+def _mode(entry: Entry) -> Entry:
+    return replace(entry, mode=0o777) if entry.kind is Kind.SYMLINK else entry

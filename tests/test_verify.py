@@ -1,0 +1,289 @@
+"""Every difference between two images or two runs is a sentence."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mlbloat.errors import RunError
+from mlbloat.model.container import Outcome
+from mlbloat.model.filetree import FileTree, Kind
+from mlbloat.model.use import Access, Action, RunRecord
+from mlbloat.model.workload import Expect, Run, Workload
+from mlbloat.verify import (
+    MAX_DIFFERENCES,
+    check_run,
+    compare,
+    expectation_failures,
+    is_held_out,
+    missing_files,
+    require_expectations,
+    verify,
+)
+from tests.support.trees import Hard, Link, tree_of
+
+CONFIG: dict[str, Any] = {
+    "config": {"User": "worker", "Labels": {"a": "1"}},
+    "rootfs": {"type": "layers", "diff_ids": ["x", "y"]},
+    "history": [{"created_by": "one"}, {"created_by": "ENV", "empty_layer": True}, {"created_by": "two"}],
+}
+FILES: dict[str, bytes | str | None] = {
+    "/bin/tool": b"\x7fELF",
+    "/etc": None,
+    "/gone": "unused",
+    "/a": "linked",
+    "/b": Hard("/a"),
+    "/link": Link("bin/tool"),
+}
+
+
+def differences(slim: FileTree, *removed: str) -> tuple[str, ...]:
+    config = json.dumps(CONFIG).encode()
+    return compare(tree_of(FILES), slim, config, config, removed)
+
+
+def without(*paths: str) -> dict[str, bytes | str | None]:
+    return {path: value for path, value in FILES.items() if path not in paths}
+
+
+def test_a_tree_equals_itself_but_for_planned_deletions() -> None:
+    assert differences(tree_of(FILES)) == ()
+    assert differences(tree_of(without("/gone")), "/gone") == ()
+    assert differences(tree_of(without("/b")), "/b") == ()
+
+
+def test_what_is_missing_added_or_still_there_is_said() -> None:
+    assert differences(tree_of(without("/link", "/gone"))) == ("/gone (file) is missing", "/link (symlink) is missing")
+    assert differences(tree_of({**FILES, "/new": "n"})) == ("/new is not in the original",)
+    assert differences(tree_of(FILES), "/gone") == ("/gone was to be removed and is still there",)
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "sentence"),
+    [
+        ("/bin/tool", {"mode": 0o777}, "/bin/tool: mode is 0777, was 0755"),
+        ("/etc", {"mode": 0o1777}, "/etc: mode is 1777, was 0755"),
+        ("/bin/tool", {"uid": 5}, "/bin/tool: owner is 5:0, was 0:0"),
+        ("/bin/tool", {"mtime": 1.5}, "/bin/tool: modification time is 1.5, was 0.0"),
+        ("/bin/tool", {"size_bytes": 3}, "/bin/tool: size in bytes is 3, was 4"),
+        ("/link", {"target": "\x1b[2J"}, "/link: link target is \\x1b[2J, was bin/tool"),
+        ("/bin/tool", {"xattrs": (("user.a", b"1"),)}, "/bin/tool: extended attributes is (('user.a', b'1'),), was ()"),
+        ("/etc", {"kind": Kind.CHARACTER}, "/etc: is a character device, was a directory"),
+        ("/link", {"device": (1, 3)}, "/link: device number is (1, 3), was (0, 0)"),
+    ],
+)
+def test_every_property_of_an_entry_is_compared(path: str, change: Mapping[str, Any], sentence: str) -> None:
+    tree = tree_of(FILES)
+    changed = FileTree({**tree.entries, path: replace(tree[path], **change)}, tree.contents)
+    assert differences(changed) == (sentence,)
+
+
+def test_content_is_compared_byte_for_byte() -> None:
+    assert differences(tree_of({**FILES, "/gone": "unuseD"})) == ("/gone: content differs",)
+
+
+def test_hard_links_that_became_copies_are_said() -> None:
+    assert differences(tree_of({**FILES, "/b": "linked"})) == (
+        "/a: names of this file are /a; were /a, /b",
+        "/b: names of this file are /b; were /a, /b",
+    )
+
+
+def test_copies_that_became_hard_links_are_said() -> None:
+    original, slim = tree_of({"/a": "x", "/b": "x"}), tree_of({"/a": "x", "/b": Hard("/a")})
+    assert compare(original, slim, b"{}", b"{}", ()) == ("/a: names of this file are /a, /b; were /a",)
+
+
+def test_a_long_list_of_differences_is_cut() -> None:
+    files = {f"/{number:03}": "x" for number in range(MAX_DIFFERENCES + 7)}
+    found = compare(tree_of(files), tree_of({}), b"{}", b"{}", ())
+    assert len(found) == MAX_DIFFERENCES + 1
+    assert found[-1] == "and 7 more"
+
+
+def config_differences(change: Callable[[dict[str, Any]], object]) -> tuple[str, ...]:
+    changed = json.loads(json.dumps(CONFIG))
+    change(changed)
+    return compare(tree_of({}), tree_of({}), json.dumps(CONFIG).encode(), json.dumps(changed).encode(), ())
+
+
+def test_a_dropped_layer_and_its_emptied_history_line_are_no_difference() -> None:
+    def drop(config: dict[str, Any]) -> None:
+        config["rootfs"]["diff_ids"] = ["z"]
+        config["history"][0]["empty_layer"] = True
+
+    assert config_differences(drop) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda c: c["config"].pop("User"), "configuration field config.User is missing"),
+        (lambda c: c["config"].update(User="root"), "configuration field config.User is 'root', was 'worker'"),
+        (lambda c: c["config"]["Labels"].update(b="2"), "configuration field config.Labels.b is not in the original"),
+        (lambda c: c["rootfs"].update(type="x"), "configuration field rootfs.type is 'x', was 'layers'"),
+        (lambda c: c["rootfs"].update(diff_ids=["z"]), "history has 0 layers less, the image 1"),
+        (
+            lambda c: c["history"][2].update(created_by="me"),
+            "configuration field history[2] is {'created_by': 'me'}, was {'created_by': 'two'}",
+        ),
+    ],
+)
+def test_every_other_change_of_the_configuration_is_said(
+    change: Callable[[dict[str, Any]], object], sentence: str
+) -> None:
+    assert config_differences(change) == (sentence,)
+
+
+def outcome(exit: int = 0, stdout: str = "", stderr: str = "", *, timed_out: bool = False) -> Outcome:  # noqa: A002
+    return Outcome(exit=exit, stdout=stdout.encode(), stderr=stderr.encode(), seconds=2.0, timed_out=timed_out)
+
+
+@pytest.mark.parametrize(
+    ("expect", "ran", "failures"),
+    [
+        (Expect(), outcome(), ()),
+        (Expect(exit=3), outcome(3), ()),
+        (Expect(exit=None), outcome(9), ()),
+        (Expect(), outcome(1), ("exit status is 1, expected 0",)),
+        (
+            Expect(),
+            outcome(1, stderr="first\n\nTraceback\n  File\nBad\x1bError\n"),
+            ("exit status is 1, expected 0 (Traceback | File | Bad\\x1bError)",),
+        ),
+        (Expect(stdout="acc 0\\.9"), outcome(stdout="epoch\nacc 0.93\n"), ()),
+        (Expect(stdout="acc 0\\.9"), outcome(stdout="acc 0593"), ("nothing in stdout matches 'acc 0\\\\.9'",)),
+        (Expect(stderr="warn"), outcome(stdout="warn"), ("nothing in stderr matches 'warn'",)),
+        (Expect(exit=None), outcome(137, timed_out=True), ("it did not end within 2 seconds",)),
+    ],
+)
+def test_expectations_hold_or_are_named(expect: Expect, ran: Outcome, failures: tuple[str, ...]) -> None:
+    assert expectation_failures(expect, ran) == failures
+
+
+def test_a_profile_run_that_fails_is_refused_with_its_last_words() -> None:
+    run = Run(name="train", run=("train",))
+    require_expectations(run, outcome())
+    with pytest.raises(RunError) as raised:
+        require_expectations(run, outcome(1, stderr="No module\nnamed x\n"))
+    assert str(raised.value) == (
+        "cannot use run 'train': exit status is 1, expected 0 (No module | named x); "
+        "make it work on the original image, or correct its `expect`"
+    )
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "found"),
+    [
+        ("a\nb\n", "a\nb\n", ()),
+        ("a\nb\n", "a\nc\n", ("stdout differs from the original's in line 2: 'c', was 'b'",)),
+        ("a\nb\n", "a\n", ("stdout differs from the original's in line 2: nothing, was 'b'",)),
+        ("a\n", "a", ("stdout differs from the original's in line ends or in bytes that are not text",)),
+    ],
+)
+def test_a_stream_that_must_be_the_same_is_compared_byte_for_byte(was: str, now: str, found: tuple[str, ...]) -> None:
+    assert check_run(Expect(same=("stdout",)), outcome(stdout=was), outcome(stdout=now)) == found
+    assert check_run(Expect(), outcome(stdout=was), outcome(stdout=now)) == ()
+
+
+def runner(results: Mapping[str, Outcome | RunError], called: list[str]) -> Callable[[Run], Outcome]:
+    def execute(run: Run) -> Outcome:
+        called.append(run.name)
+        result = results.get(run.name, outcome())
+        if isinstance(result, RunError):
+            raise result
+        return result
+
+    return execute
+
+
+def record(name: str, stdout: str = "") -> RunRecord:
+    return RunRecord(name=name, engine="runc", tracer="x", seconds=1.0, exit=0, stdout=stdout.encode(), stderr=b"")
+
+
+PROFILE, HELD_OUT = Run(name="train", run=("train",)), Run(name="predict", run=("predict",))
+
+
+def test_every_run_is_held_against_both_sides_and_recorded_ones_are_not_run_again() -> None:
+    left: list[str] = []
+    right: list[str] = []
+    verdict = verify(
+        Workload(profile=(PROFILE,), verify=(HELD_OUT,)),
+        original=runner({}, left),
+        slim=runner({}, right),
+        recorded=(record("train"),),
+    )
+    assert verdict.passed
+    assert verdict.held_out
+    assert [(run.name, run.kind, run.passed) for run in verdict.runs] == [
+        ("train", "profile", True),
+        ("predict", "verify", True),
+    ]
+    assert verdict.runs[0].original.seconds == 1.0
+    assert (left, right) == (["predict"], ["train", "predict"])
+
+
+def test_a_recorded_run_whose_output_was_not_saved_is_run_again_when_it_is_needed() -> None:
+    called: list[str] = []
+    run = replace(PROFILE, expect=Expect(same=("stdout",)))
+    results = {"train": outcome(stdout="out")}
+    workload = Workload(profile=(run,))
+    verdict = verify(workload, original=runner(results, called), slim=runner(results, []), recorded=(record("train"),))
+    assert verdict.passed
+    assert called == ["train"]
+
+
+def test_a_difference_of_a_run_fails_and_names_what_it_looked_for() -> None:
+    verdict = verify(
+        Workload(verify=(HELD_OUT,)),
+        original=runner({}, []),
+        slim=runner({"predict": outcome(1)}, []),
+        missed=lambda run, ran: ("/lib/needed.so",),
+    )
+    assert not verdict.passed
+    assert verdict.runs[0].slim.exit == 1
+    assert verdict.runs[0].differences == (
+        "exit status is 1, expected 0",
+        'it looked for /lib/needed.so, which was removed; keep: ["/lib/needed.so"]',
+    )
+
+
+def test_a_run_that_fails_on_the_original_does_not_pass_and_is_said_to() -> None:
+    results = {"predict": outcome(2)}
+    verdict = verify(Workload(verify=(HELD_OUT,)), original=runner(results, []), slim=runner(results, []))
+    assert not verdict.passed
+    assert verdict.runs[0].differences == ("fails on the original too: exit status is 2, expected 0",)
+
+
+def test_a_command_that_cannot_be_started_on_the_slim_image_is_a_difference() -> None:
+    error = RunError("cannot run 'predict': no such program")
+    verdict = verify(Workload(verify=(HELD_OUT,)), original=runner({}, []), slim=runner({"predict": error}, []))
+    assert verdict.runs[0].differences == ("exit status is 127, expected 0 (cannot run 'predict': no such program)",)
+
+
+def test_a_difference_of_the_images_fails_although_every_run_passes() -> None:
+    verdict = verify(Workload(), original=runner({}, []), slim=runner({}, []), differences=("/a: content differs",))
+    assert not verdict.passed
+    assert verdict.differences == ("/a: content differs",)
+
+
+@pytest.mark.parametrize(
+    ("workload", "held_out"),
+    [
+        (Workload(profile=(PROFILE,)), False),
+        (Workload(profile=(PROFILE,), verify=(replace(PROFILE, name="again"),)), False),
+        (Workload(profile=(PROFILE,), verify=(replace(PROFILE, environment=(("A", "1"),)),)), True),
+        (Workload(profile=(PROFILE,), verify=(HELD_OUT,)), True),
+    ],
+)
+def test_only_a_run_that_was_not_profiled_is_held_out(workload: Workload, held_out: bool) -> None:
+    assert is_held_out(workload) is held_out
+
+
+def test_files_that_a_slim_run_named_and_did_not_find_are_listed_in_order() -> None:
+    named = ("relative", "/link", "/etc", "/nowhere", "/gone", "/bin/../gone", "/a")
+    accesses = tuple(Access(path, Action.OPENED) for path in named)
+    slim = tree_of(without("/gone", "/bin/tool"))
+    assert missing_files(accesses, tree_of(FILES), slim) == ("/bin/tool", "/gone")
