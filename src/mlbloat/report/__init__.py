@@ -1,0 +1,32 @@
+"""Report to text. One module per format, each with `render(report) -> str`; adding one is a module and a line."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mlbloat.errors import UsageError
+from mlbloat.model.report import Report
+from mlbloat.report import json, table
+
+FORMATS: dict[str, Callable[[Report], str]] = {
+    "table": table.render,
+    "json": json.render,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One `-o FORMAT[=FILE]`."""
+
+    format: str
+    file: str
+    """Empty or `-` is standard output."""
+
+
+def parse_output(text: str) -> Output:
+    """Read `FORMAT[=FILE]`; UsageError for a format that does not exist."""
+    name, _, file = text.partition("=")
+    if name not in FORMATS:
+        raise UsageError(
+            f"cannot print a report as {name!r}; formats are {', '.join(FORMATS)}, as in -o json=report.json"
+        )
+    return Output(name, "" if file == "-" else file)

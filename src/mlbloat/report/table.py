@@ -1,0 +1,243 @@
+"""The report for a terminal: readable without colour, widest first, nothing that needs a manual."""
+
+import io
+from collections.abc import Iterable
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
+
+from mlbloat.model.plain import plain
+from mlbloat.model.report import PackageReport, Report, Verdict
+from mlbloat.report.units import count, percent, size
+
+ROWS = 12
+"""Packages, layers and findings shown; the JSON has all of them."""
+
+WIDTH = 110
+BAR = 40
+
+
+def render(report: Report, *, color: bool = False, width: int = WIDTH) -> str:
+    """Text of the whole report; with `color` it carries terminal escapes."""
+    parts = (_headline, _levels, _managers, _packages, _layers, _findings, _slim, _verdict, _notes)
+    shown = [renderable for part in parts if (renderable := part(report)) is not None]
+    return _text(shown, color=color, width=width)
+
+
+def render_verdict(verdict: Verdict, *, color: bool = False, width: int = WIDTH) -> str:
+    """Text of a verdict alone."""
+    return _text([_verdict_lines(verdict)], color=color, width=width)
+
+
+def _text(renderables: Iterable[RenderableType], *, color: bool, width: int) -> str:
+    out = io.StringIO()
+    console = Console(
+        file=out, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False, markup=False
+    )
+    for renderable in renderables:
+        console.print(_Plain(renderable))
+        console.print()
+    return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines()) + "\n"
+
+
+class _Plain:
+    """What it wraps, without the escapes that names in an image may carry."""
+
+    def __init__(self, renderable: RenderableType) -> None:
+        self._renderable = renderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self._renderable, options):
+            yield Segment("\n".join(map(plain, segment.text.split("\n"))), segment.style)
+
+
+def _table(*columns: str, title: str, numbers: Iterable[str] = ()) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    return table
+
+
+def _headline(report: Report) -> RenderableType:
+    totals, image = report.totals, report.image
+    what = (
+        "touched by the profile" if report.evidence.mode == "traced" else "what the image's command reaches (not run)"
+    )
+    lines = [
+        Text(image.reference, style="bold"),
+        Text(
+            f"{size(totals.size_bytes)} in {count(totals.files, 'file')}, {count(len(image.layers), 'layer')}, "
+            f"{image.platform}, {image.id[:19]}"
+        ),
+        Text(),
+        _bar(report),
+        _legend("█", "used", totals.used_bytes, totals.size_bytes, what),
+        _legend("▒", "reachable", totals.reachable_bytes, totals.size_bytes, "another input may need it: kept at safe"),
+        _legend("·", "unused", totals.unused_bytes, totals.size_bytes, "nothing reaches it: `mlbloat slim` removes it"),
+    ]
+    if totals.shadowed_bytes:
+        lines.append(Text(f"  + {size(totals.shadowed_bytes)} in lower layers that later layers overwrote or deleted"))
+    lines.append(Text(f"bloat {percent(totals.bloat_ratio)}, removable {percent(totals.removable_ratio)}"))
+    return Group(*lines)
+
+
+def _bar(report: Report) -> Text:
+    total = report.totals.size_bytes or 1
+    used = round(BAR * report.totals.used_bytes / total)
+    reachable = round(BAR * (report.totals.used_bytes + report.totals.reachable_bytes) / total) - used
+    return Text.assemble(("█" * used, "green"), ("▒" * reachable, "yellow"), ("·" * (BAR - used - reachable), "red"))
+
+
+def _legend(mark: str, name: str, part: int, whole: int, meaning: str) -> Text:
+    return Text(f"  {mark} {name:<10}{size(part):>9}  {percent(part / whole if whole else None):>7}  {meaning}")
+
+
+def _levels(report: Report) -> RenderableType:
+    table = _table("keep level", "size", "files", "of the image", title="Size at each keep level", numbers=_NUMBERS)
+    for name, level in report.levels.items():
+        chosen = " ←" if name == report.evidence.keep else ""
+        share = level.size_bytes / report.totals.size_bytes if report.totals.size_bytes else None
+        table.add_row(name + chosen, size(level.size_bytes), f"{level.files:,}", percent(share))
+    return table
+
+
+_NUMBERS = (
+    "size",
+    "used",
+    "reachable",
+    "unused",
+    "files",
+    "bloat",
+    "packages",
+    "of the image",
+    "bytes",
+    "shadowed",
+    "depth",
+)
+
+
+def _managers(report: Report) -> RenderableType:
+    table = _table(
+        "manager",
+        "packages",
+        "size",
+        "used",
+        "reachable",
+        "unused",
+        "bloat",
+        title="By package manager",
+        numbers=_NUMBERS,
+    )
+    for name, manager in report.managers.items():
+        if manager.packages or manager.files:
+            table.add_row(
+                name,
+                f"{manager.packages:,}" if name != "unowned" else "",
+                *map(size, (manager.size_bytes, manager.used_bytes, manager.reachable_bytes, manager.unused_bytes)),
+                percent(manager.bloat_ratio),
+            )
+    return table
+
+
+def _packages(report: Report) -> RenderableType | None:
+    ranked = sorted(report.packages, key=lambda package: (-package.unused_bytes, package.manager, package.name))
+    shown = [package for package in ranked if package.unused_bytes][:ROWS]
+    if not shown:
+        return None
+    table = _table(
+        "package", "version", "manager", "size", "used", "reachable", "unused", "bloat", "needed",
+        title=f"Packages with most unused bytes ({len(shown)} of {len(report.packages)})", numbers=_NUMBERS,
+    )  # fmt: skip
+    for package in shown:
+        table.add_row(
+            package.name,
+            package.version,
+            package.manager,
+            *map(size, (package.size_bytes, package.used_bytes, package.reachable_bytes, package.unused_bytes)),
+            percent(package.bloat_ratio),
+            _needed(package),
+        )
+    return table
+
+
+def _needed(package: PackageReport) -> str:
+    if package.direct:
+        return "directly"
+    return f"at depth {package.depth}" if package.required else "no"
+
+
+def _layers(report: Report) -> RenderableType:
+    table = _table(
+        "layer", "size", "used", "reachable", "unused", "shadowed", "made by", title="Layers", numbers=_NUMBERS
+    )
+    for number, layer in enumerate(report.image.layers):
+        sizes = (layer.size_bytes, layer.used_bytes, layer.reachable_bytes, layer.unused_bytes, layer.shadowed_bytes)
+        table.add_row(str(number), *map(size, sizes), _shortened(layer.created_by, 50))
+    return table
+
+
+def _findings(report: Report) -> RenderableType | None:
+    if not report.findings:
+        return None
+    shown = report.findings[:ROWS]
+    title = f"Findings ({len(shown)} of {len(report.findings)})"
+    table = _table("bytes", "rule", "what, and what to change in the Dockerfile", title=title, numbers=_NUMBERS)
+    for finding in shown:
+        advice = Padding(Text(finding.advice, style="dim"), (0, 0, 0, 2))
+        table.add_row(size(finding.bytes), finding.rule, Group(Text(finding.title), advice))
+    return table
+
+
+def _slim(report: Report) -> RenderableType | None:
+    slim = report.slim
+    if slim is None:
+        return None
+    compressed = f", compressed {size(slim.compressed_bytes)}"
+    if slim.compressed_reduction_ratio is not None:
+        compressed += f" ({percent(slim.compressed_reduction_ratio)} less)"
+    return Group(
+        Text("Slim image", style="bold"),
+        Text(slim.reference),
+        Text(
+            f"{size(slim.size_bytes)} ({percent(slim.reduction_ratio)} less){compressed}; "
+            f"{count(slim.removed_files, 'file')} removed"
+        ),
+    )
+
+
+def _verdict(report: Report) -> RenderableType | None:
+    return None if report.verdict is None else _verdict_lines(report.verdict)
+
+
+def _verdict_lines(verdict: Verdict) -> RenderableType:
+    lines = [Text(_judgement(verdict), style="bold green" if verdict.passed else "bold red")]
+    for run in verdict.runs:
+        word = "PASS" if run.passed else "FAIL"
+        seconds = f"({run.original.seconds:.1f} s before, {run.slim.seconds:.1f} s after)"
+        lines.append(Text(f"  {word}  {run.kind:<8} {run.name}  {seconds}"))
+        lines.extend(Text(f"        {difference}") for difference in run.differences)
+    lines.extend(Text(f"  FAIL  {difference}") for difference in verdict.differences)
+    return Group(*lines)
+
+
+def _judgement(verdict: Verdict) -> str:
+    if not verdict.passed:
+        return "Verification failed"
+    if not verdict.runs:
+        return "Compared: nothing but deletions. Not verified by running: the workload has no runs"
+    if not verdict.held_out:
+        return "Verified only on what was profiled: add `verify` runs that the profile does not contain"
+    return "Verified"
+
+
+def _notes(report: Report) -> RenderableType | None:
+    notes = [*report.evidence.flags, *report.problems]
+    return Group(Text("Notes", style="bold"), *(Text(f"  - {note}") for note in notes)) if notes else None
+
+
+def _shortened(text: str, limit: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"

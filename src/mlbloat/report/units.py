@@ -1,0 +1,25 @@
+"""Numbers for people: the only place where figures are rounded."""
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def size(count: int | None) -> str:
+    """Bytes in powers of 1000, as registries and docker print them: 1.64 GB. A dash for what is not known."""
+    if count is None:
+        return "-"
+    value, unit = float(count), 0
+    while abs(value) >= 999.5 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    if unit == 0:
+        return f"{count} B"
+    return f"{value:.{2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0}f} {_UNITS[unit]}"
+
+
+def percent(ratio: float | None) -> str:
+    """0.4 is 40.0 %; a dash where there is nothing to divide by."""
+    return "-" if ratio is None else f"{100 * ratio:.1f} %"
+
+
+def count(number: int, noun: str) -> str:
+    """Count with its noun: `1 file`, `2 files`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

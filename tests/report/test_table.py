@@ -1,0 +1,123 @@
+"""The report in a terminal: what a newcomer must be able to read."""
+
+from dataclasses import replace
+
+import pytest
+
+from mlbloat.errors import UsageError
+from mlbloat.model.report import Report
+from mlbloat.report import Output, parse_output
+from mlbloat.report.table import render, render_verdict
+from mlbloat.report.units import count, percent, size
+from tests.support.reports import report, slimmed
+
+
+def test_the_headline_says_what_is_used_reachable_and_unused() -> None:
+    text = render(report())
+    assert "docker:app:1" in text
+    assert "used" in text and "60 B   60.0 %  touched by the profile" in text
+    assert "30 B   30.0 %  another input may need it: kept at safe" in text
+    assert "10 B   10.0 %  nothing reaches it" in text
+    assert "bloat 40.0 %, removable 10.0 %" in text
+    assert "+ 5 B in lower layers" in text
+
+
+def test_static_figures_say_that_nothing_was_run() -> None:
+    static = report()
+    static = replace(static, evidence=replace(static.evidence, mode="static"))
+    assert "what the image's command reaches (not run)" in render(static)
+
+
+def test_every_part_of_the_report_is_shown() -> None:
+    text = render(slimmed())
+    for part in ("safe ←", "libx", "RUN make it", "apt-lists", "docker:app:slim", "50.0 % less", "Verified", "a flag"):
+        assert part in text
+    assert "cannot read /var/lib/dpkg/status" in text
+
+
+def test_text_has_no_escapes_unless_color_is_asked_for() -> None:
+    assert "\x1b" not in render(slimmed())
+    assert "\x1b[" in render(slimmed(), color=True)
+
+
+def test_lines_fit_the_width_and_have_no_trailing_blanks() -> None:
+    lines = render(slimmed(), width=110).splitlines()
+    assert max(map(len, lines)) <= 110
+    assert not [line for line in lines if line != line.rstrip()]
+
+
+@pytest.mark.parametrize(
+    ("case", "says"),
+    [
+        (slimmed(), "Verified"),
+        (slimmed(held_out=False), "Verified only on what was profiled"),
+        (slimmed(runs=False), "Compared: nothing but deletions. Not verified by running"),
+        (slimmed(passed=False), "Verification failed"),
+    ],
+)
+def test_the_verdict_never_says_more_than_was_proved(case: Report, says: str) -> None:
+    verdict = case.verdict
+    assert verdict is not None
+    assert render_verdict(verdict).splitlines()[0].startswith(says)
+
+
+def test_a_failed_run_shows_its_differences() -> None:
+    verdict = slimmed(passed=False).verdict
+    assert verdict is not None
+    assert "FAIL  verify   check" in render_verdict(verdict)
+    assert "exit 1" in render_verdict(verdict)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (12_345, "12.3 kB"), (999_499, "999 kB"), (999_600, "1.00 MB")],
+)
+def test_sizes_have_three_digits_and_a_unit(number: int, text: str) -> None:
+    assert size(number) == text
+
+
+def test_what_is_not_known_is_a_dash() -> None:
+    assert (size(None), percent(None)) == ("-", "-")
+
+
+def test_counts_agree_with_their_noun() -> None:
+    assert (count(1, "file"), count(2000, "file")) == ("1 file", "2,000 files")
+
+
+def test_an_output_is_a_format_and_perhaps_a_file() -> None:
+    assert parse_output("json=a=b.json") == Output("json", "a=b.json")
+    assert parse_output("table=-") == Output("table", "")
+    with pytest.raises(UsageError, match="cannot print a report as 'pdf'; formats are table, json"):
+        parse_output("pdf")
+
+
+def _made_by(created_by: str) -> Report:
+    case = report()
+    (layer,) = case.image.layers
+    return replace(case, image=replace(case.image, layers=(replace(layer, created_by=created_by),)))
+
+
+@pytest.mark.parametrize("text", ["RUN [ -f x ] && [bold]y", "COPY [/bin/sh] [/]", "RUN :smile: 12 'a'"])
+def test_text_of_an_image_is_never_markup(text: str) -> None:
+    assert text in render(_made_by(text))
+
+
+@pytest.mark.parametrize("color", [False, True])
+def test_text_of_an_image_cannot_write_to_the_terminal(color: bool) -> None:
+    shown = render(_made_by("RUN \x1b[2J\udce9"), color=color)
+    assert "RUN \\x1b[2J\\udce9" in shown
+    assert "\x1b[2J" not in shown
+
+
+def test_a_finding_is_a_row_with_its_advice_below() -> None:
+    case = report()
+    (finding,) = case.findings
+    case = replace(case, findings=(replace(finding, advice="RUN clean " * 20),))
+    lines = render(case).splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("Findings"))
+    header, row, *advice = lines[start + 1 : lines.index("", start)]
+    assert row.split() == ["7", "B", "apt-lists", "package", "lists"]
+    indent = header.index("what") + 2
+    assert len(advice) > 1
+    assert all(line[:indent].isspace() and line[indent] != " " for line in advice)
+    assert " ".join(" ".join(advice).split()) == ("RUN clean " * 20).strip()

@@ -1,0 +1,214 @@
+"""Measures on exact bytes: what adds up, what is counted once, what has no ratio."""
+
+from collections.abc import Iterator, Mapping
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlbloat.metrics import measure, run_report
+from mlbloat.model.digest import Digest
+from mlbloat.model.filetree import Entry, FileTree, Kind
+from mlbloat.model.image import Image, ImageConfig, Layer, Platform
+from mlbloat.model.mark import FileClass, Mark
+from mlbloat.model.package import Inventory, Manager, Package
+from mlbloat.model.report import Evidence, LayerReport, ManagerReport, PackageReport, Report, Totals
+from mlbloat.model.use import Level, Reason, RunRecord, Use
+from tests.support.trees import Hard, Link, MemoryContents, tree_of
+
+USED, REACHABLE, UNUSED = FileClass.USED, FileClass.REACHABLE, FileClass.UNUSED
+LEVELS = {USED: Level.TRACED, REACHABLE: Level.SAFE, UNUSED: None}
+DIGEST = Digest("sha256:" + "0" * 64)
+
+
+def image_of(*layers: tuple[Entry, ...]) -> Image:
+    return Image(
+        reference="dir:/x",
+        id=DIGEST,
+        digest=None,
+        platform=Platform(),
+        config=ImageConfig(document=b'{"config": {"User": "app"}}'),
+        layers=tuple(
+            Layer(
+                diff_id=DIGEST,
+                created_by=f"RUN {number}",
+                tar_bytes=0,
+                compressed_bytes=None,
+                entries=entries,
+                source=_NoSource(),
+            )
+            for number, entries in enumerate(layers)
+        ),
+    )
+
+
+class _NoSource(MemoryContents):
+    """Measures never read bytes."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+
+    def member(self, entry: Entry) -> Iterator[bytes]:
+        raise AssertionError(entry.path)
+
+
+def report_of(tree: FileTree, classes: Mapping[str, FileClass], *packages: Package) -> Report:
+    marks = tuple(
+        Mark(entry.path, LEVELS[file_class], file_class, ())
+        for entry in tree.files()
+        for file_class in [classes.get(entry.path, UNUSED)]
+    )
+    owners: dict[str, tuple[Package, ...]] = {}
+    for package in packages:
+        for path in package.files:
+            owners[path] = (*owners.get(path, ()), package)
+    return measure(
+        image=image_of(tuple(tree.values())),
+        tree=tree,
+        inventory=Inventory(packages=packages, owners=owners),
+        marks=marks,
+        evidence=Evidence(mode="traced", keep="safe"),
+    )
+
+
+def package(name: str, *files: str, metadata: tuple[str, ...] = (), requires: tuple[str, ...] = ()) -> Package:
+    return Package(
+        manager=Manager.PIP,
+        name=name,
+        version="1",
+        location="/site",
+        files=files,
+        metadata=frozenset(metadata),
+        requires=tuple(f"pip:{needed}@/site" for needed in requires),
+    )
+
+
+def by_name(report: Report) -> dict[str, PackageReport]:
+    return {package.name: package for package in report.packages}
+
+
+def test_bloat_is_what_no_run_touched_and_removable_what_nothing_reaches() -> None:
+    tree = tree_of({"/a": b"x" * 60, "/b": b"x" * 30, "/c": b"x" * 10, "/link": Link("/a")})
+    totals = report_of(tree, {"/a": USED, "/b": REACHABLE}).totals
+    assert (totals.files, totals.size_bytes) == (3, 100)
+    assert (totals.used_bytes, totals.reachable_bytes, totals.unused_bytes) == (60, 30, 10)
+    assert (totals.bloat_ratio, totals.removable_ratio) == (0.4, 0.1)
+
+
+def test_an_empty_image_has_no_ratio() -> None:
+    totals = report_of(tree_of({"/empty": b""}), {}).totals
+    assert (totals.files, totals.bloat_ratio, totals.removable_ratio) == (1, None, None)
+
+
+def test_hard_linked_names_weigh_once_and_go_to_the_owner_of_any_of_them() -> None:
+    tree = tree_of({"/cache/x": b"x" * 8, "/site/x": Hard("/cache/x")})
+    report = report_of(tree, {"/cache/x": USED, "/site/x": USED}, package("p", "/site/x"))
+    assert report.totals.size_bytes == 8
+    assert report.managers["pip"].size_bytes == 8
+    assert report.managers["unowned"].size_bytes == 0
+
+
+def test_a_file_of_two_packages_is_counted_once_in_the_image_and_in_both() -> None:
+    tree = tree_of({"/site/shared": b"x" * 5})
+    report = report_of(tree, {}, package("a", "/site/shared"), package("b", "/site/shared"))
+    assert report.totals.size_bytes == report.managers["pip"].size_bytes == 5
+    assert [package.size_bytes for package in report.packages] == [5, 5]
+
+
+def test_a_package_without_payload_has_no_bloat_ratio_and_metadata_is_no_evidence() -> None:
+    tree = tree_of({"/site/doc": b"text", "/site/code": b"code"})
+    packages = by_name(
+        report_of(
+            tree,
+            {"/site/doc": USED},
+            package("only-docs", "/site/doc", metadata=("/site/doc",)),
+            package("unused", "/site/code"),
+        )
+    )
+    assert packages["only-docs"].bloat_ratio is None
+    assert not packages["only-docs"].direct
+    assert packages["unused"].bloat_ratio == 1.0
+
+
+def test_depth_is_the_breadth_first_level_from_what_runs() -> None:
+    tree = tree_of({"/site/a": b"a", "/site/b": b"b", "/site/c": b"c", "/site/d": b"d"})
+    packages = by_name(
+        report_of(
+            tree,
+            {"/site/a": USED},
+            package("a", "/site/a", requires=("b",)),
+            package("b", "/site/b", requires=("c", "a")),
+            package("c", "/site/c"),
+            package("d", "/site/d", requires=("a",)),
+        )
+    )
+    assert {name: (each.direct, each.required, each.depth) for name, each in packages.items()} == {
+        "a": (True, True, 1),
+        "b": (False, True, 2),
+        "c": (False, True, 3),
+        "d": (False, False, None),
+    }
+    assert packages["a"].required_by == ("pip:b@/site", "pip:d@/site")
+
+
+def test_shadowed_bytes_are_content_that_the_merged_tree_does_not_show() -> None:
+    old = Entry(path="/a", kind=Kind.FILE, size_bytes=7, layer=0, member=1, inode=(0, 1))
+    new = Entry(path="/a", kind=Kind.FILE, size_bytes=3, layer=1, member=1, inode=(1, 1))
+    report = measure(
+        image=image_of((old,), (new,)),
+        tree=FileTree({"/a": new}, MemoryContents({})),
+        inventory=Inventory(packages=(), owners={}),
+        marks=(Mark("/a", Level.TRACED, USED, ()),),
+        evidence=Evidence(mode="traced", keep="safe"),
+    )
+    assert [(layer.size_bytes, layer.shadowed_bytes) for layer in report.image.layers] == [(0, 7), (3, 0)]
+    assert (report.totals.size_bytes, report.totals.shadowed_bytes) == (3, 7)
+
+
+def test_a_pinned_file_counts_at_every_level() -> None:
+    tree = tree_of({"/db": b"1234", "/used": b"1"})
+    pinned = Mark("/db", Level.LINKED, REACHABLE, (Use("/db", Level.LINKED, Reason.METADATA, "apt", pinned=True),))
+    report = measure(
+        image=image_of(tuple(tree.values())),
+        tree=tree,
+        inventory=Inventory(packages=(), owners={}),
+        marks=(pinned, Mark("/used", Level.TRACED, USED, ())),
+        evidence=Evidence(mode="traced", keep="safe"),
+    )
+    assert {name: level.size_bytes for name, level in report.levels.items()} == dict.fromkeys(
+        ("traced", "linked", "safe", "package"), 5
+    )
+
+
+def test_a_run_is_credited_with_the_files_that_it_touched() -> None:
+    tree = tree_of({"/a": b"1", "/b": b"2", "/dir/c": b"3", "/again": Hard("/a")})
+    record = RunRecord(name="r", engine="e", tracer="t", seconds=1.23456, exit=0, stdout=b"", stderr=b"")
+    uses = [
+        Use("/a", Level.TRACED, Reason.OPENED, "run 'r'"),
+        Use("/again", Level.TRACED, Reason.OPENED, "run 'r'"),
+        Use("/dir", Level.TRACED, Reason.LOOKED_UP, "run 'r'"),
+        Use("/dir/c", Level.TRACED, Reason.INTERPRETER, "/a"),
+        Use("/b", Level.SAFE, Reason.LISTED, "run 'r'"),
+    ]
+    run = run_report(record, uses, tree)
+    assert (run.files, run.seconds) == (2, 1.235)
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 50), st.sampled_from(FileClass), st.sampled_from(["", "p", "q"]), st.booleans()),
+        max_size=12,
+    )
+)
+def test_used_reachable_and_unused_add_up_everywhere(files: list[tuple[int, FileClass, str, bool]]) -> None:
+    tree = tree_of({f"/site/{number}": b"x" * size for number, (size, *_) in enumerate(files)})
+    classes = {f"/site/{number}": file_class for number, (_, file_class, *_) in enumerate(files)}
+    owned = {name: [f"/site/{n}" for n, (_, _, owner, _) in enumerate(files) if owner == name] for name in "pq"}
+    report = report_of(tree, classes, *(package(name, *paths) for name, paths in owned.items()))
+    sums: list[Totals | ManagerReport | PackageReport | LayerReport] = [report.totals, *report.managers.values()]
+    sums += [*report.packages, *report.image.layers]
+    for each in sums:
+        assert each.used_bytes + each.reachable_bytes + each.unused_bytes == each.size_bytes
+    assert sum(manager.size_bytes for manager in report.managers.values()) == report.totals.size_bytes
+    assert sum(layer.size_bytes for layer in report.image.layers) == report.totals.size_bytes
+    assert report.totals.size_bytes == sum(size for size, *_ in files)
