@@ -1,0 +1,76 @@
+"""The command line: parse, call the pipeline, print. Errors become exit codes here and nowhere else."""
+
+import io
+import os
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import Any, NoReturn
+
+import typer
+
+from mlbloat.cli.commands import app
+from mlbloat.errors import MlbloatError, UsageError
+from mlbloat.model.plain import plain
+
+INTERRUPTED = 130
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, a stopped CI job, a closed terminal."""
+
+_Misused: Any = typer.BadParameter.__mro__[1]
+"""click's UsageError, which typer raises and does not export."""
+
+
+def main() -> NoReturn:
+    """Entry point of the `mlbloat` command."""
+    for number in _ENDINGS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` and a shell's background jobs have it
+            signal.signal(number, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        # Paths of an image are bytes; one that is not UTF-8 must not end the report. A closed stream is None.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        status = app(prog_name="mlbloat", standalone_mode=False) or 0
+    except MlbloatError as error:
+        _say(f"mlbloat: {error}")
+        return error.exit_code
+    except _Misused as error:
+        _say(f"mlbloat: {_misuse(error)}")
+        return UsageError.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED
+    except SystemExit as ended:
+        status = ended.code  # 1 when the reader of our output left (`| head`)
+    except Exception as error:  # noqa: BLE001 # the last line of defence: a bug is said to be one, in one line
+        if os.environ.get("MLBLOAT_TRACEBACK"):
+            traceback.print_exc()
+        _say(
+            f"mlbloat: internal error: {type(error).__name__}: {error}; this is a bug: please report it with the "
+            f"output of the same command under MLBLOAT_TRACEBACK=1"
+        )
+        return 1
+    if status == INTERRUPTED:  # as typer has it, too
+        _say("mlbloat: interrupted; its containers, mounts and temporary files are gone")
+    return int(status)
+
+
+def _misuse(error: Any) -> str:
+    command = error.ctx.command_path if error.ctx is not None else "mlbloat"
+    return f"cannot read the command line: {error.format_message().rstrip('.?')}; see {command} --help"
+
+
+def _say(text: str) -> None:
+    print(plain(" ".join(text.split())), file=sys.stderr, flush=True)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Unwind, so that containers, mounts and files go; a second Ctrl-C must not cut that short."""
+    for ending in _ENDINGS:
+        signal.signal(ending, signal.SIG_IGN)
+    raise KeyboardInterrupt

@@ -1,0 +1,295 @@
+"""The commands. Each one parses, calls the pipeline and prints; none decides anything about images."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlbloat import __version__
+from mlbloat.cli import options, output
+from mlbloat.cli.talk import Talker
+from mlbloat.errors import GateError, UsageError, VerificationError
+from mlbloat.model.plain import plain
+
+app = typer.Typer(
+    help="Measure and remove what container images carry for nothing.",
+    epilog="Start with: mlbloat demo",
+    invoke_without_command=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SAFE = "safe"
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        output.put(f"mlbloat {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        output.put(f"{context.get_help()}\n")
+        raise typer.Exit(2)
+
+
+def _command(example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a command with its example below the options; `\\b` keeps the lines as they are."""
+    return app.command(epilog=f"\b\nExample:\n  {example}")
+
+
+@_command("mlbloat scan oci-archive:app.tar -o table -o json=report.json -- python3 /app/main.py")
+def scan(
+    image: options.Image,
+    command: options.Command = None,
+    workload: options.WorkloadFile = None,
+    profile: options.Profiles = None,
+    keep: options.Keep = SAFE,
+    engine: options.Engine = "auto",
+    platform: options.Platform = None,
+    timeout: options.Timeout = 300.0,
+    outputs: options.Outputs = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Say what is in an image, what is used of it, what is bloat.
+
+    Without a workload nothing is run: used is what the image's command reaches.
+    """
+    from mlbloat import pipeline
+
+    wanted = output.outputs(outputs)
+    asked = options.request(
+        image, command, workload, timeout, engine=engine, platform=platform, profile=profile, keep=keep
+    )
+    output.check_apart(output.files(wanted), options.files(image, workload, profile))
+    output.write(pipeline.scan(asked, Talker(quiet=quiet, verbose=verbose)), wanted)
+
+
+@_command("mlbloat slim docker:app:1 -w app.yaml -t app:slim --dockerfile Dockerfile.slim")
+def slim(
+    image: options.Image,
+    to: Annotated[
+        str,
+        typer.Option(
+            "-t",
+            "--to",
+            metavar="DEST",
+            help="docker:TAG, docker-archive:FILE, oci-archive:FILE, oci-dir:DIR, or a tag.",
+        ),
+    ],
+    command: options.Command = None,
+    workload: options.WorkloadFile = None,
+    profile: options.Profiles = None,
+    dockerfile: Annotated[
+        Path | None, typer.Option("--dockerfile", metavar="FILE", help="Write a Dockerfile that makes the slim image.")
+    ] = None,
+    keep: options.Keep = SAFE,
+    engine: options.Engine = "auto",
+    platform: options.Platform = None,
+    timeout: options.Timeout = 300.0,
+    outputs: options.Outputs = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Write an image without what nothing reaches, and verify it.
+
+    The slim image is published only when every profile and verify run does the same on it as on the original.
+    """
+    from mlbloat import pipeline
+
+    wanted = output.outputs(outputs)
+    if dockerfile is not None:
+        output.check_writable(dockerfile)
+    asked = options.request(
+        image, command, workload, timeout, engine=engine, platform=platform, profile=profile, keep=keep
+    )
+    written = output.files(wanted) + ([dockerfile] if dockerfile is not None else [])
+    output.check_apart(written, [*options.files(image, workload, profile), Path(to.partition(":")[2])])
+    name = "" if dockerfile is None else dockerfile.name
+    result = pipeline.slim(asked, to, Talker(quiet=quiet, verbose=verbose), dockerfile=name)
+    if dockerfile is not None and not result.failure:
+        for file, text in result.dockerfile.items():
+            output.write_file(dockerfile.with_name(file), text)
+    output.write(result.report, wanted)
+    if result.failure:
+        raise VerificationError(result.failure)
+
+
+@_command("mlbloat check report.json --max-bloat 30% --max-size 2GB")
+def check(
+    subject: Annotated[
+        str, typer.Argument(metavar="IMAGE|REPORT", help="An image, or a report saved with -o json=FILE.")
+    ],
+    command: options.Command = None,
+    max_bloat: Annotated[
+        str | None,
+        typer.Option("--max-bloat", metavar="R", envvar="MLBLOAT_MAX_BLOAT", help="Largest bloat ratio: 0.3 or 30%."),
+    ] = None,
+    max_size: Annotated[
+        str | None,
+        typer.Option("--max-size", metavar="S", envvar="MLBLOAT_MAX_SIZE", help="Largest size: 500MB, 2GiB or bytes."),
+    ] = None,
+    workload: options.WorkloadFile = None,
+    profile: options.Profiles = None,
+    engine: options.Engine = "auto",
+    platform: options.Platform = None,
+    timeout: options.Timeout = 300.0,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Hold an image or a report against limits, for CI.
+
+    Exit status 3 says that one is exceeded; standard output has a line for each.
+    """
+    from mlbloat import gate, pipeline
+    from mlbloat.report import json, units
+
+    limits = gate.Limits(
+        max_bloat_ratio=None if max_bloat is None else gate.parse_ratio(max_bloat),
+        max_size_bytes=None if max_size is None else gate.parse_size(max_size),
+    )
+    if limits == gate.Limits():
+        raise UsageError("cannot check without a limit; give --max-bloat or --max-size, as in --max-bloat 30%")
+    file = Path(subject)
+    if output.kind(file) == stat.S_IFREG and os.access(file, os.R_OK) and json.looks_like_report(file):
+        report = json.load(file)
+    else:
+        asked = options.request(subject, command, workload, timeout, engine=engine, platform=platform, profile=profile)
+        report = pipeline.scan(asked, Talker(quiet=quiet, verbose=verbose))
+    rules, lines = gate.judge(report, limits), []
+    for rule in rules:
+        measured, limit = (
+            units.size(int(figure)) if rule.unit == "bytes" else units.percent(figure)
+            for figure in (rule.measured, rule.limit)
+        )
+        word = "PASS" if rule.passed else "FAIL"
+        lines.append(f"{word}  {rule.name}: {measured}, limit {limit} (evidence: {report.evidence.mode})\n")
+    output.put("".join(lines))
+    exceeded = [rule.name for rule in rules if not rule.passed]
+    if exceeded:
+        raise GateError(
+            f"cannot pass {report.image.reference}: {' and '.join(exceeded)} exceeded; `mlbloat scan` shows where"
+        )
+
+
+@_command("mlbloat trace docker:app:1 -t usage.json -- python3 /app/main.py")
+def trace(
+    image: options.Image,
+    to: Annotated[Path, typer.Option("-t", "--to", metavar="FILE", help="Where the profile goes.")],
+    command: options.Command = None,
+    workload: options.WorkloadFile = None,
+    engine: options.Engine = "auto",
+    platform: options.Platform = None,
+    timeout: options.Timeout = 300.0,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Record what a workload touches; `--profile` reads it again."""
+    from mlbloat import pipeline
+
+    output.check_writable(to)
+    asked = options.request(image, command, workload, timeout, engine=engine, platform=platform)
+    output.check_apart([to], options.files(image, workload, None))
+    output.write_file(to, pipeline.trace(asked, Talker(quiet=quiet, verbose=verbose)))
+
+
+@_command("mlbloat verify docker:app:1 docker:app:slim -w app.yaml")
+def verify(
+    original: options.Image,
+    slim: Annotated[str, typer.Argument(metavar="SLIM", help="The image to hold against it, in the same forms.")],
+    command: options.Command = None,
+    workload: options.WorkloadFile = None,
+    engine: options.Engine = "auto",
+    platform: options.Platform = None,
+    timeout: options.Timeout = 300.0,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Run a workload on two images and compare files, exits, output."""
+    from mlbloat import pipeline
+    from mlbloat.report import table
+
+    asked = options.request(original, command, workload, timeout, engine=engine, platform=platform)
+    verdict = pipeline.verify(asked, slim, Talker(quiet=quiet, verbose=verbose))
+    output.put(table.render_verdict(verdict, color=output.color()))
+    if not verdict.passed:
+        raise VerificationError(f"cannot verify {slim}: it is not {original}'s equal; the lines above say where")
+
+
+@_command("mlbloat explain docker:app:1 /usr/lib/x86_64-linux-gnu/libc.so.6 -- python3 /app/main.py")
+def explain(
+    image: options.Image,
+    path: Annotated[str, typer.Argument(metavar="PATH", help="Absolute path of a file in the image.")],
+    command: options.Command = None,
+    workload: options.WorkloadFile = None,
+    profile: options.Profiles = None,
+    engine: options.Engine = "auto",
+    platform: options.Platform = None,
+    timeout: options.Timeout = 300.0,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Say why a file is kept, or what it would take."""
+    from mlbloat import pipeline
+
+    asked = options.request(image, command, workload, timeout, engine=engine, platform=platform, profile=profile)
+    sentences = pipeline.explain(asked, path, Talker(quiet=quiet, verbose=verbose))
+    output.put("".join(f"{plain(sentence)}\n" for sentence in sentences))
+
+
+@_command("mlbloat convert report.json -o table")
+def convert(
+    report: Annotated[Path, typer.Argument(metavar="REPORT", help="A report saved with -o json=FILE.")],
+    outputs: options.Outputs = None,
+) -> None:
+    """Print a saved report again, in another format."""
+    from mlbloat.report import json
+
+    output.write(json.load(report), output.outputs(outputs))
+
+
+@_command("mlbloat doctor")
+def doctor() -> None:
+    """Say what works on this machine: engines, tracing, GPU."""
+    from mlbloat import runtime
+
+    for check in runtime.doctor():
+        output.put(f"{'ok  ' if check.ok else 'no  '}  {check.name:<22} {check.detail}\n")
+        if not check.ok and check.remedy:
+            output.put(f"      {'':<22} → {check.remedy}\n")
+
+
+@_command("mlbloat demo")
+def demo(
+    outputs: options.Outputs = None,
+    engine: options.Engine = "embedded",
+    to: Annotated[str, typer.Option("-t", "--to", metavar="DEST", help="Keep the slim image here.")] = "",
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Do the main job on the small image that ships with mlbloat.
+
+    It is scanned, traced, slimmed and verified; nothing else needs to be installed.
+    """
+    from mlbloat import pipeline
+    from mlbloat.cli import demonstration
+
+    wanted = output.outputs(outputs)
+    with demonstration.request(engine, to) as (asked, destination):
+        result = pipeline.slim(asked, destination, Talker(quiet=quiet, verbose=verbose))
+    output.write(result.report if to else demonstration.not_kept(result.report), wanted)
+    if result.failure:
+        raise VerificationError(result.failure)

@@ -1,0 +1,122 @@
+"""The options that commands share, each defined once. `MLBLOAT_…` variables stand in for flags."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlbloat.cli import output
+from mlbloat.errors import UsageError
+from mlbloat.model.use import Level
+from mlbloat.model.workload import Workload
+
+if TYPE_CHECKING:
+    from mlbloat.pipeline import Request
+
+Image = Annotated[
+    str,
+    typer.Argument(
+        metavar="IMAGE",
+        help="docker:NAME, docker-archive:FILE, oci-archive:FILE, oci-dir:DIR, dir:DIR, a path, or a name in docker.",
+    ),
+]
+Command = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="CMD", help="After --: run this command as the profile, instead of a workload file."),
+]
+WorkloadFile = Annotated[
+    Path | None,
+    typer.Option("-w", "--workload", metavar="FILE", envvar="MLBLOAT_WORKLOAD", help="YAML file with the runs."),
+]
+Profiles = Annotated[
+    list[Path] | None,
+    typer.Option("--profile", metavar="FILE", help="Use a profile recorded by `mlbloat trace`; repeatable."),
+]
+Keep = Annotated[
+    str,
+    typer.Option(
+        "--keep", metavar="LEVEL", envvar="MLBLOAT_KEEP", help="What to keep: traced, linked, safe or package."
+    ),
+]
+Engine = Annotated[
+    str,
+    typer.Option(
+        "--engine", metavar="ENGINE", envvar="MLBLOAT_ENGINE", help="What runs the image: auto, runc or embedded."
+    ),
+]
+Platform = Annotated[
+    str | None,
+    typer.Option(
+        "--platform",
+        metavar="OS/ARCH",
+        envvar="MLBLOAT_PLATFORM",
+        help="Which image of an index; default: this machine's.",
+    ),
+]
+Outputs = Annotated[
+    list[str] | None,
+    typer.Option("-o", "--output", metavar="FORMAT[=FILE]", help="table or json, to a file or stdout; repeatable."),
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing on stderr but errors.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say each stage and its time on stderr.")]
+Timeout = Annotated[
+    float,
+    typer.Option("--timeout", metavar="SECONDS", min=0.1, help="Limit for the command given after --."),
+]
+
+
+def request(
+    reference: str,
+    command: list[str] | None,
+    workload: Path | None,
+    timeout: float,
+    *,
+    engine: str,
+    platform: str | None,
+    profile: list[Path] | None = None,
+    keep: str = Level.SAFE.label,
+) -> "Request":
+    """What a command asks of the pipeline; UsageError for an option that is wrong in itself."""
+    from mlbloat import pipeline
+
+    return pipeline.Request(
+        reference=reference,
+        workload=_workload(workload, command, timeout),
+        profiles=tuple(profile or ()),
+        keep=_level(keep),
+        engine=_engine(engine),
+        platform=platform,
+    )
+
+
+def files(reference: str, workload: Path | None, profile: list[Path] | None) -> list[Path]:
+    """The files that a command reads, as far as their names tell."""
+    image = [Path(reference), Path(reference.partition(":")[2].removeprefix("//"))]
+    return [path for path in (*image, workload, *(profile or ())) if path is not None and output.kind(path)]
+
+
+def _level(name: str) -> Level:
+    names = [known.label for known in Level]
+    if name not in names:
+        raise UsageError(f"cannot keep {name!r}: levels are {', '.join(names)}, as in --keep safe")
+    return Level[name.upper()]
+
+
+def _engine(name: str) -> str:
+    from mlbloat import runtime
+
+    names = ["auto", *(engine.name for engine in runtime.ENGINES)]
+    if name not in names:
+        raise UsageError(f"cannot run with {name!r}: engines are {', '.join(names)}, as in --engine auto")
+    return name
+
+
+def _workload(file: Path | None, command: list[str] | None, timeout_seconds: float) -> Workload:
+    """The runs that a command line asks for; both ways at once is an error, none is an empty workload."""
+    from mlbloat import workload as workloads
+
+    if file is not None and command:
+        raise UsageError("cannot use both -w and a command after --; put the command into the workload file's profile")
+    if command:
+        return workloads.command(tuple(command), timeout_seconds)
+    return workloads.load(file) if file is not None else Workload()

@@ -1,0 +1,150 @@
+"""What each command asks of the pipeline, and what its help says."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mlbloat as package
+from mlbloat import pipeline
+from mlbloat.cli.commands import app
+from mlbloat.model.use import Level
+from mlbloat.model.workload import Expect, Run, Workload
+from tests.cli.conftest import Asked, Mlbloat
+
+COMMANDS = sorted(str(command.callback.__name__) for command in app.registered_commands if command.callback)
+
+
+def test_the_commands_are_these() -> None:
+    assert COMMANDS == ["check", "convert", "demo", "doctor", "explain", "scan", "slim", "trace", "verify"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_has_an_example_of_that_command(mlbloat: Mlbloat, command: str) -> None:
+    ended = mlbloat(command, "--help")
+    assert (ended.exit, ended.stderr) == (0, "")
+    assert f"Example:\n    mlbloat {command}" in ended.stdout
+    assert mlbloat(command, "-h").stdout == ended.stdout
+
+
+def test_the_first_help_names_every_command_in_whole_sentences(mlbloat: Mlbloat) -> None:
+    ended = mlbloat("--help")
+    lines = ended.stdout.splitlines()
+    for command in COMMANDS:
+        (line,) = [line for line in lines if line.startswith(f"  {command} ")]
+        assert line.endswith(".") and not line.endswith("...")
+    assert "mlbloat demo" in lines[-1]
+
+
+def test_without_a_word_the_help_is_shown(mlbloat: Mlbloat) -> None:
+    ended = mlbloat()
+    assert (ended.exit, ended.stderr) == (2, "")
+    assert ended.stdout == mlbloat("--help").stdout
+
+
+def test_the_version_is_the_packages(mlbloat: Mlbloat) -> None:
+    assert mlbloat("--version").stdout == f"mlbloat {package.__version__}\n"
+
+
+_HELP = """
+import sys
+from mlbloat import cli
+sys.argv = ["mlbloat", "--help"]
+status = cli._run()
+heavy = {"rich", "docker", "requests", "elftools", "debian", "msgspec", "yaml", "isal", "packaging"}
+print(status, sorted(heavy & set(sys.modules)), file=sys.stderr)
+"""
+
+
+def test_help_loads_nothing_heavy() -> None:
+    ended = subprocess.run([sys.executable, "-c", _HELP], capture_output=True, text=True)
+    assert ended.stderr == "0 []\n"
+    assert "Commands:" in ended.stdout
+
+
+def test_the_package_is_the_command() -> None:
+    ended = subprocess.run([sys.executable, "-m", "mlbloat", "--version"], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (0, f"mlbloat {package.__version__}\n")
+
+
+def test_nothing_asked_for_is_a_static_scan_at_safe(mlbloat: Mlbloat, asked: Asked) -> None:
+    assert mlbloat("scan", "docker:a").exit == 0
+    assert asked.calls == [pipeline.Request(reference="docker:a")]
+    assert asked.calls[0].keep is Level.SAFE
+
+
+def test_a_command_after_the_dashes_is_the_profile_with_its_own_options(mlbloat: Mlbloat, asked: Asked) -> None:
+    mlbloat("scan", "docker:a", "--timeout", "5", "--", "tool", "-o", "json", "--help")
+    (call,) = asked.calls
+    run = ("tool", "-o", "json", "--help")
+    assert call.workload == Workload(profile=(Run(name="tool -o json --help", run=run, timeout_seconds=5),))
+
+
+def test_options_reach_the_pipeline(mlbloat: Mlbloat, asked: Asked, tmp_path: Path) -> None:
+    file = tmp_path / "app.yaml"
+    file.write_text("profile: [{name: go, run: [tool], expect: {stdout: ok}}]\ndrop: [/usr/share/**]\n")
+    options = ["--keep", "linked", "--engine", "embedded", "--platform", "linux/arm64"]
+    profiles = ["--profile", "a.json", "--profile", "b.json"]
+    mlbloat("slim", "docker:a", "-t", "docker:b", "-w", file, *options, *profiles)
+    assert asked.calls == [
+        pipeline.Request(
+            reference="docker:a",
+            workload=Workload(
+                profile=(Run(name="go", run=("tool",), expect=Expect(stdout="ok")),), drop=("/usr/share/**",)
+            ),
+            profiles=(Path("a.json"), Path("b.json")),
+            keep=Level.LINKED,
+            engine="embedded",
+            platform="linux/arm64",
+        )
+    ]
+
+
+def test_a_variable_stands_in_for_a_flag_and_the_flag_wins(
+    mlbloat: Mlbloat, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLBLOAT_KEEP", "traced")
+    mlbloat("scan", "docker:a")
+    mlbloat("scan", "docker:a", "--keep", "package")
+    assert [call.keep for call in asked.calls] == [Level.TRACED, Level.PACKAGE]
+
+
+def test_a_profile_is_written_where_it_was_asked_for(mlbloat: Mlbloat, asked: Asked, tmp_path: Path) -> None:
+    ended = mlbloat("trace", "docker:a", "-t", tmp_path / "usage.json", "--", "tool")
+    assert (ended.exit, ended.stdout) == (0, "")
+    assert (tmp_path / "usage.json").read_text() == "a profile\n"
+
+
+def test_explain_prints_the_chain_from_the_file_to_its_root(mlbloat: Mlbloat, image: Path) -> None:
+    ended = mlbloat("explain", image, "/usr/lib/libneeded.so")
+    assert ended.exit == 0
+    first, *_, last = ended.stdout.splitlines()
+    assert first.startswith("/usr/lib/libneeded.so (linked): needed by /usr/bin/tool")
+    assert last.startswith("/usr/bin/tool (")
+    ended = mlbloat("explain", image, "/no/such/file")
+    assert (ended.exit, ended.stdout) == (2, "")
+    assert "the image has no such path" in ended.stderr
+
+
+def test_doctor_says_what_works_and_how_to_get_the_rest(mlbloat: Mlbloat) -> None:
+    ended = mlbloat("doctor")
+    assert (ended.exit, ended.stderr) == (0, "")
+    lines = ended.stdout.splitlines()
+    assert {line[:4] for line in lines} <= {"ok  ", "no  ", "    "}
+    assert any("embedded sandbox" in line for line in lines)
+
+
+def test_the_demo_does_not_name_a_file_that_is_gone(mlbloat: Mlbloat, asked: Asked) -> None:
+    gone = mlbloat("demo", "-o", "json").stdout
+    kept = mlbloat("demo", "-o", "json", "-t", "docker:kept").stdout
+    assert '"reference": "not kept; -t DEST keeps it"' in gone
+    assert '"reference": "docker:app:slim"' in kept
+    assert [call.engine for call in asked.calls] == ["embedded", "embedded"]
+    assert all(call.workload.profile and call.workload.verify for call in asked.calls)
+
+
+def test_a_report_in_hand_is_never_made_again(mlbloat: Mlbloat, asked: Asked, report_file: Path) -> None:
+    assert mlbloat("check", report_file, "--max-size", "1GB").exit == 0
+    assert mlbloat("convert", report_file).exit == 0
+    assert asked.calls == []

@@ -1,0 +1,166 @@
+"""The whole line against real engines: the same image from everywhere, and a result that they run."""
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import docker
+import pytest
+
+from mlbloat import pipeline
+from mlbloat.model.report import Report
+from mlbloat.model.workload import Expect, Run, Workload
+from mlbloat.pipeline import Request
+from tests.support import engines, images, runnable, sandbox
+
+pytestmark = pytest.mark.engine
+
+NAME = f"mlbloat-test/{uuid.uuid4().hex[:12]}"
+WORKLOAD = Workload(
+    profile=(Run(name="main", expect=Expect(stdout="^hello, world$")),),
+    verify=(Run(name="check", run=("/app/check",), expect=Expect(stdout="^another input$", same=("stdout",))),),
+)
+
+
+@pytest.fixture
+def client() -> Iterator[docker.DockerClient]:
+    with closing(engines.docker_client()) as client:
+        yield client
+        for image in client.images.list(NAME):
+            for tag in image.tags:
+                client.images.remove(tag, force=True)
+
+
+@pytest.fixture
+def original(client: docker.DockerClient, tmp_path: Path) -> str:
+    """The image in the docker engine."""
+    tag = f"{NAME}:original"
+    path = images.docker_archive(tmp_path / "load.tar", runnable.layers(), config=runnable.CONFIG, tag=tag)
+    with path.open("rb") as stream:
+        client.images.load(stream)
+    return tag
+
+
+def _saved(reference: str, path: Path) -> Path:
+    with path.open("wb") as out:
+        subprocess.run([engines.program("docker"), "save", reference], stdout=out, check=True)
+    return path
+
+
+def _copied(source: str, target: str) -> None:
+    subprocess.run([engines.program("skopeo"), "copy", "-q", source, target], check=True)
+
+
+def _figures(report: Report, *, identity: bool = True) -> Report:
+    """Leave out what differs between two places of one image: its name, the manifest and how it is compressed."""
+    image = replace(report.image, reference="", digest=None, compressed_bytes=None, config={})
+    runs = tuple(replace(run, seconds=0.0) for run in report.evidence.runs)
+    return replace(
+        report,
+        image=image if identity else replace(image, id=""),
+        evidence=replace(report.evidence, runs=runs),
+    )
+
+
+def _without_docker(reference: str, monkeypatch: pytest.MonkeyPatch) -> Report:
+    with monkeypatch.context() as patched:
+        patched.setenv("DOCKER_HOST", "unix:///no/such/docker.sock")
+        return pipeline.scan(Request(reference=reference, workload=WORKLOAD))
+
+
+def test_an_image_is_the_same_from_everywhere(
+    client: docker.DockerClient, original: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.engine("runc")
+    found = pipeline.scan(Request(reference=f"docker:{original}", workload=WORKLOAD))
+    assert found.image.id == client.images.get(original).id
+    assert [run.engine for run in found.evidence.runs] == ["runc"]
+    runnable.assert_sums(found)
+
+    saved = _saved(original, tmp_path / "saved.tar")
+    old = images.docker_archive(
+        tmp_path / "old.tar", runnable.layers(), config=runnable.CONFIG, tag=original, style="old"
+    )
+    for reference in (
+        f"docker-archive:{saved}",
+        str(saved),
+        f"docker-archive:{old}",
+        f"docker-archive:{tmp_path}/load.tar",
+    ):
+        assert _figures(_without_docker(reference, monkeypatch)) == _figures(found), reference
+
+
+def test_what_skopeo_copies_is_the_same_image(original: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sandbox.engine("runc")
+    found = pipeline.scan(Request(reference=f"docker:{original}", workload=WORKLOAD))
+    saved = _saved(original, tmp_path / "saved.tar")
+    _copied(f"docker-archive:{saved}", f"oci-archive:{tmp_path}/copy.tar:v1")
+    _copied(f"docker-archive:{saved}", f"oci:{tmp_path}/copy:v1")
+    for reference in (f"oci-archive:{tmp_path}/copy.tar", f"oci-dir:{tmp_path}/copy:v1"):
+        # skopeo writes the configuration anew, as OCI has it, so that its digest is another.
+        report = _without_docker(reference, monkeypatch)
+        assert _figures(report, identity=False) == _figures(found, identity=False), reference
+
+
+def test_an_oci_image_keeps_its_id_through_skopeo(tmp_path: Path) -> None:
+    source = runnable.archive(tmp_path / "app.tar")
+    _copied(f"oci-archive:{source}", f"oci-archive:{tmp_path}/copy.tar:v1")
+    first, second = (pipeline.scan(Request(reference=str(path))) for path in (source, tmp_path / "copy.tar"))
+    assert first.image.id == second.image.id
+    assert _figures(first) == _figures(second)
+
+
+def test_docker_runs_the_slim_image_to_the_same_end(client: docker.DockerClient, original: str, tmp_path: Path) -> None:
+    sandbox.engine("runc")
+    words = ["slim", f"docker:{original}", "-t", f"{NAME}:slim", "-o", "json", "-w", f"{tmp_path}/app.yaml"]
+    (tmp_path / "app.yaml").write_text(
+        "profile: [{name: main, expect: {stdout: '^hello, world$'}}]\n"
+        "verify: [{name: check, run: [/app/check], expect: {same: stdout}}]\n"
+    )
+    ended = subprocess.run([sys.executable, "-m", "mlbloat", *words], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    before, after = (client.images.get(f"{NAME}:{tag}") for tag in ("original", "slim"))
+    assert after.attrs["Size"] < before.attrs["Size"]
+    for field in ("Entrypoint", "Cmd", "Env", "User", "WorkingDir"):
+        assert after.attrs["Config"][field] == before.attrs["Config"][field]
+    for command in ([], ["you"]):
+        outputs = [client.containers.run(f"{NAME}:{tag}", command, remove=True) for tag in ("original", "slim")]
+        assert outputs[0] == outputs[1] != b""
+    with pytest.raises(docker.errors.ContainerError):
+        client.containers.run(f"{NAME}:slim", ["/usr/share/never"], entrypoint="/bin/cat", remove=True)
+
+
+def test_an_image_that_does_not_verify_gets_no_tag(client: docker.DockerClient, original: str, tmp_path: Path) -> None:
+    sandbox.engine("runc")
+    asked = Request(reference=f"docker:{original}", workload=replace(WORKLOAD, drop=("/app/other",)))
+    result = pipeline.slim(asked, f"{NAME}:slim")
+    assert "verification failed" in result.failure
+    with pytest.raises(docker.errors.ImageNotFound):
+        client.images.get(f"{NAME}:slim")
+
+
+@pytest.mark.parametrize("engine", ["runc", "embedded"])
+def test_both_engines_see_the_same_use(tmp_path: Path, engine: str) -> None:
+    archive = runnable.archive(tmp_path / "app.tar")
+    asked = Request(reference=str(archive), workload=WORKLOAD, engine=sandbox.engine(engine).name)
+    other = pipeline.scan(replace(asked, engine=sandbox.engine("embedded").name))
+    report = pipeline.scan(asked)
+    assert report.totals == other.totals
+    assert report.levels == other.levels
+
+
+def test_no_image_of_that_name_is_not_found(client: docker.DockerClient) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "mlbloat", "scan", f"docker:{NAME}:missing"],
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 4
+    assert ended.stderr == (
+        f"mlbloat: cannot find docker:{NAME}:missing: no such image in the docker engine; "
+        f"docker pull {NAME}:missing first\n"
+    )
