@@ -1,4 +1,4 @@
-"""One exit code per cause, and one line on stderr that says what to do (DESIGN: exit codes)."""
+"""One exit code per cause, and one line on stderr that says what to do (docs/exit-codes.md)."""
 
 import os
 import signal
