@@ -13,9 +13,9 @@ from itertools import islice
 from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.image import ImageConfig
 from mlbloat.model.use import Level, Reason, Use
+from mlbloat.runtime.defaults import PATH
 from mlbloat.usage.globs import expand, is_glob
 
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SMALL_DIRECTORY_ENTRIES = 200
 """A directory that is named is kept with its files up to this many entries; more is a place, not a thing."""
 MAX_NAMES = 100_000
@@ -56,7 +56,7 @@ class Names:
 
     def __init__(self, tree: FileTree, config: ImageConfig) -> None:
         self._tree = tree
-        self._path = [part for part in environment(config, "PATH", DEFAULT_PATH).split(":") if part.startswith("/")]
+        self._path = [part for part in environment(config, "PATH", PATH).split(":") if part.startswith("/")]
         self._libraries = _libraries_by_stem(tree)
         tops = sorted(posixpath.basename(path) for path in tree.children("/"))
         known = [re.escape(top.encode("utf-8", "surrogateescape")) for top in tops if top not in _VIRTUAL]

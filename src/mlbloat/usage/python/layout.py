@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from mlbloat.model.filetree import FileTree, Kind
 from mlbloat.model.image import ImageConfig
-from mlbloat.usage.names import DEFAULT_PATH, environment
+from mlbloat.runtime.defaults import PATH
+from mlbloat.usage.names import environment
 
 PYTHON = re.compile(r"(?:python|pypy)(\d+(?:\.\d+)?)?[a-z]?")
 _LIBRARY = re.compile(r"libpython(\d+\.\d+)[a-z]?\.so(?:\..*)?")
@@ -97,7 +98,7 @@ class Layout:
 
     def _default(self, config: ImageConfig) -> tuple[Environment, ...]:
         found: dict[Environment, None] = {}
-        directories = environment(config, "PATH", DEFAULT_PATH).split(":")
+        directories = environment(config, "PATH", PATH).split(":")
         for name in (*config.entrypoint, *config.command, "python3", "python"):
             if PYTHON.fullmatch(posixpath.basename(name)):
                 candidates = [name] if "/" in name else [posixpath.join(part, name) for part in directories]
