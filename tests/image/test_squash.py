@@ -246,3 +246,11 @@ def test_any_layers_merge_as_the_specification_says(
             model[path] = kind
     tree = tree_of(tmp_path_factory.getbasetemp(), *layers)
     assert {path: entry.kind.value for path, entry in tree.items()} == model
+
+
+def test_a_content_is_named_by_its_layer_and_its_place_there() -> None:
+    entries = (Entry(path="/a", kind=Kind.FILE, layer=1, member=512, inode=(0, 1024)),)
+    tree = merge([(), entries], LayerContents(()), "image", ("sha256:low", "sha256:high"))
+
+    assert tree.content_key(tree["/a"]) == ("sha256:low", 1024)
+    assert merge([(), entries], LayerContents(()), "image").content_key(tree["/a"]) is None

@@ -48,10 +48,11 @@ class LayerContents:
 def squash(image: Image) -> FileTree:
     """Merge the layers of an image into its root file system."""
     contents = LayerContents(tuple(layer.source for layer in image.layers))
-    return merge([layer.entries for layer in image.layers], contents, image.reference)
+    digests = tuple(str(layer.diff_id) for layer in image.layers)
+    return merge([layer.entries for layer in image.layers], contents, image.reference, digests)
 
 
-def merge(layers: Sequence[Iterable[Entry]], contents: Contents, name: str) -> FileTree:
+def merge(layers: Sequence[Iterable[Entry]], contents: Contents, name: str, digests: tuple[str, ...] = ()) -> FileTree:
     """Merge the entries of layers, lowest first; `name` is what errors call the image."""
     merged = _implied("/", 0)
     for number, entries in enumerate(layers):
@@ -63,7 +64,7 @@ def merge(layers: Sequence[Iterable[Entry]], contents: Contents, name: str) -> F
         for entry in ordered:
             _hide(merged, entry)
         _lay_over(merged, upper.root)
-    return FileTree(_collect(merged), contents)
+    return FileTree(_collect(merged), contents, digests)
 
 
 def resolve(entries: tuple[Entry, ...], name: str) -> tuple[Entry, ...]:

@@ -14,6 +14,9 @@ from typing import BinaryIO, Protocol
 MAX_LINKS = 40
 """Symbolic links followed in one look-up before it counts as a loop, as in Linux (path_resolution(7))."""
 
+ContentKey = tuple[str, int]
+"""A layer's diff ID and the offset of a member in it: true of the content in any image that has the layer."""
+
 
 class Kind(StrEnum):
     FILE = "file"
@@ -87,6 +90,8 @@ class FileTree(Mapping[str, Entry]):
 
     entries: Mapping[str, Entry]
     contents: Contents
+    layers: tuple[str, ...] = ()
+    """Diff IDs, lowest first; empty where layers are not known."""
     _children: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -151,6 +156,11 @@ class FileTree(Mapping[str, Entry]):
                 return Found(path=posixpath.join(candidate, *reversed(pending)), entry=None, links=tuple(links))
             here = candidate
         return Found(path=here, entry=self.entries.get(here), links=tuple(links))
+
+    def content_key(self, entry: Entry) -> ContentKey | None:
+        """Name a regular file's content wherever its layer turns up; None where layers are not known."""
+        layer, member = entry.inode
+        return (self.layers[layer], member) if self.layers else None
 
     def open(self, entry: Entry) -> BinaryIO:
         """Open a regular file's content; the caller closes it."""

@@ -1,0 +1,192 @@
+"""The cache keeps what it was given, for every process, or nothing."""
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from mlbloat.cache import Cache, Facts, NoCache, Store, default_directory, open_store
+from mlbloat.cache.store import FILE_NAME
+from mlbloat.errors import MlbloatError
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "cache", "1.0")
+
+
+def test_parts_come_back_and_add_up(store: Store) -> None:
+    store.save("index", "sha256:a", {0: b"one"})
+    store.save("index", "sha256:a", {7: b"two"})
+
+    assert store.load("index", "sha256:a") == {0: b"one", 7: b"two"}
+    assert store.load("index", "sha256:b") == {}
+    assert store.load("facts", "sha256:a") == {}
+
+
+def test_another_process_sees_what_was_saved(store: Store) -> None:
+    store.save("index", "sha256:a", {0: b"one"})
+
+    assert Store(store.path.parent, "1.0").load("index", "sha256:a") == {0: b"one"}
+
+
+def test_another_version_of_the_analyser_sees_nothing(store: Store) -> None:
+    store.save("index", "sha256:a", {0: b"one"})
+
+    assert Store(store.path.parent, "1.1").load("index", "sha256:a") == {}
+
+
+def test_several_writers_lose_nothing(store: Store) -> None:
+    def write(number: int) -> None:
+        other = Store(store.path.parent, "1.0")
+        for part in range(20):
+            other.save("facts", "sha256:a", {number * 100 + part: b"x"})
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(store.load("facts", "sha256:a")) == 80
+
+
+def test_a_failed_save_keeps_none_of_its_parts(store: Store) -> None:
+    class Interrupted(dict[int, bytes]):
+        def items(self):  # type: ignore[no-untyped-def]  # as Ctrl-C in the middle would
+            yield 0, b"one"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.save("index", "sha256:a", Interrupted({0: b"one", 1: b"two"}))
+
+    assert store.load("index", "sha256:a") == {}
+    store.save("index", "sha256:a", {2: b"three"})
+    assert store.load("index", "sha256:a") == {2: b"three"}
+
+
+def test_a_full_disk_keeps_none_of_its_parts_and_does_not_fail(store: Store) -> None:
+    database = store._database
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    database.execute(f"PRAGMA max_page_count = {pages + 2}")
+
+    store.save("index", "sha256:a", {part: bytes(4096) for part in range(50)})
+
+    assert store.load("index", "sha256:a") == {}
+
+
+def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_bytes(b"no database" * 1000)
+
+    store = Store(tmp_path, "1.0")
+    store.save("index", "sha256:a", {0: b"one"})
+
+    assert store.load("index", "sha256:a") == {0: b"one"}
+
+
+def test_a_file_of_another_layout_is_made_anew(store: Store) -> None:
+    store.save("index", "sha256:a", {0: b"one"})
+    store.close()
+    with sqlite3.connect(store.path) as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+
+    assert Store(store.path.parent, "1.0").load("index", "sha256:a") == {}
+
+
+def test_a_directory_that_cannot_be_made_is_named_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(MlbloatError, match=r"cannot use the cache in .*file/cache: .*MLBLOAT_CACHE_DIR.*--no-cache"):
+        Store(tmp_path / "file/cache", "1.0")
+
+
+def test_what_is_kept_is_told_by_layer(store: Store) -> None:
+    store.save("index", "sha256:a", {0: b"one"})
+    store.save("facts", "sha256:a", {0: b"four"})
+    store.save("index", "sha256:b", {0: b"seventeen"})
+
+    assert [(each.key, each.bytes) for each in store.kept()] == [("sha256:b", 9), ("sha256:a", 7)]
+
+
+def _used(store: Store, key: str, seconds: int) -> None:
+    store._database.execute("UPDATE use SET seconds = ? WHERE key = ?", (seconds, key))
+
+
+def test_prune_drops_the_longest_unused_first(store: Store) -> None:
+    for number, name in enumerate(("sha256:a", "sha256:b", "sha256:c")):
+        store.save("index", name, {0: bytes(100)})
+        _used(store, name, 2_000_000_000 + number)
+
+    assert store.prune(unused_seconds=1e10, most_bytes=200) == 100
+    assert {each.key for each in store.kept()} == {"sha256:b", "sha256:c"}
+
+
+def test_prune_drops_what_was_not_used_for_a_time(store: Store) -> None:
+    for name in ("sha256:a", "sha256:b"):
+        store.save("index", name, {0: bytes(100)})
+    _used(store, "sha256:a", 1)
+
+    assert store.prune(unused_seconds=3600, most_bytes=1 << 30) == 100
+    assert [each.key for each in store.kept()] == ["sha256:b"]
+
+
+def test_prune_drops_what_other_versions_left(store: Store) -> None:
+    Store(store.path.parent, "0.9").save("index", "sha256:a", {0: b"one"})
+
+    assert store.prune(unused_seconds=3600, most_bytes=1 << 30) == 3
+    assert store.kept() == ()
+
+
+def test_no_directory_means_no_cache() -> None:
+    with open_store(None, "1.0") as cache:
+        cache.save("index", "sha256:a", {0: b"one"})
+        assert cache.load("index", "sha256:a") == {}
+
+
+def test_the_directory_follows_the_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/home/someone/cache")
+    monkeypatch.delenv("MLBLOAT_CACHE_DIR", raising=False)
+    assert default_directory() == Path("/home/someone/cache/mlbloat")
+    monkeypatch.setenv("MLBLOAT_CACHE_DIR", "/elsewhere")
+    assert default_directory() == Path("/elsewhere")
+
+
+def _facts(cache: Cache) -> Facts[list[str]]:
+    return Facts(cache, "names/1", list[str])
+
+
+def test_facts_are_known_in_the_next_run_when_saved(store: Store) -> None:
+    first = _facts(store)
+    first.put(("sha256:a", 512), ["x", "y"])
+    assert _facts(store).get(("sha256:a", 512)) is None
+
+    first.save()
+
+    assert _facts(store).get(("sha256:a", 512)) == ["x", "y"]
+    assert _facts(store).get(("sha256:a", 1024)) is None
+    assert [each.key for each in store.kept()] == ["sha256:a"]
+
+
+def test_a_content_without_a_key_is_never_known(store: Store) -> None:
+    facts = _facts(store)
+    facts.put(None, ["x"])
+    facts.save()
+
+    assert facts.get(None) is None
+    assert store.kept() == ()
+
+
+def test_a_damaged_fact_is_as_good_as_none(store: Store) -> None:
+    store.save("names/1", "sha256:a", {512: b"\xff\xff"})
+
+    assert _facts(store).get(("sha256:a", 512)) is None
+
+
+def test_no_cache_is_a_cache() -> None:
+    facts = _facts(NoCache())
+    facts.put(("sha256:a", 512), ["x"])
+    facts.save()
+
+    assert _facts(NoCache()).get(("sha256:a", 512)) is None
