@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -22,15 +23,16 @@ def cli_reference() -> str:
 
 
 def _sections() -> Iterator[str]:
-    group = typer.main.get_command(app)
-    root = group.make_context("mlbloat", [], resilient_parsing=True, terminal_width=100, max_content_width=100)
-    yield f"\n## mlbloat\n\n```text\n{group.get_help(root).strip()}\n```\n"
-    for name in group.list_commands(root):  # type: ignore[attr-defined] # a group, which typer's types do not say
-        command = group.get_command(root, name)  # type: ignore[attr-defined] # as above
+    waiting: list[tuple[str, Any, Any]] = [("mlbloat", typer.main.get_command(app), None)]
+    while waiting:
+        name, command, parent = waiting.pop(0)
         context = command.make_context(
-            name, [], parent=root, resilient_parsing=True, terminal_width=100, max_content_width=100
+            name, [], parent=parent, resilient_parsing=True, terminal_width=100, max_content_width=100
         )
-        yield f"\n## mlbloat {name}\n\n```text\n{command.get_help(context).strip()}\n```\n"
+        yield f"\n## {context.command_path}\n\n```text\n{command.get_help(context).strip()}\n```\n"
+        if hasattr(command, "list_commands"):  # a group; typer does not export the class
+            names = command.list_commands(context)
+            waiting[:0] = [(each, command.get_command(context, each), context) for each in names]
 
 
 def main() -> int:

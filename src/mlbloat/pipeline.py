@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from mlbloat import findings, metrics, runtime
+from mlbloat import __version__, findings, metrics, runtime
 from mlbloat import slim as slimming
 from mlbloat import verify as verification
+from mlbloat.cache import Cache, NoCache, open_store, remembered
 from mlbloat.errors import RunError, UsageError
 from mlbloat.image import load, squash
 from mlbloat.model.container import Outcome
@@ -66,6 +67,8 @@ class Request:
     keep: Level = Level.SAFE
     engine: str = "auto"
     platform: str | None = None
+    cache: Path | None = None
+    """Directory of what earlier runs learnt about layers; None: learn everything again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,7 @@ class _Subject:
     tree: FileTree
     space: Path
     """Scratch directory of this image alone."""
+    cache: Cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +102,8 @@ class _Analysis:
 
 def scan(request: Request, talk: Talk = SILENCE) -> Report:
     """Measure an image; with a workload, by what its profile runs touch."""
-    with _workspace() as space:
-        analysis = _analyse(request, space, talk)
+    with _workspace(request) as (space, cache):
+        analysis = _analyse(request, space, cache, talk)
         return _measure(analysis, talk)
 
 
@@ -110,15 +114,15 @@ def slim(request: Request, destination: str, talk: Talk = SILENCE, *, dockerfile
     """
     target = slimming.parse_destination(destination, source=request.reference)
     slimming.check_destination(target, source=request.reference)
-    with _workspace() as space:
-        analysis = _analyse(request, space, talk)
+    with _workspace(request) as (space, cache):
+        analysis = _analyse(request, space, cache, talk)
         original = analysis.subject
         _require_evidence(request, analysis)
         report = _measure(analysis, talk)
         with talk.stage("writing the slim image"):
             plan = slimming.make_plan(original.image, original.tree, analysis.marks, request.keep)
             written = slimming.write(original.image, plan, space / "layout")
-        slimmed = _open(f"oci-dir:{written.directory}", None, space / "slim", talk)
+        slimmed = _open(f"oci-dir:{written.directory}", None, space / "slim", NoCache(), talk)
         verdict = _verdict(request, original, slimmed, analysis.records, plan.removed, talk)
         failure = "" if verdict.passed else _failure(destination, verdict)
         recipe = _dockerfile(original, plan, dockerfile)
@@ -144,8 +148,8 @@ def trace(request: Request, talk: Talk = SILENCE) -> str:
     """Record the profile runs of a workload; returns the text of a profile file."""
     if not request.workload.profile:
         raise UsageError("cannot trace without a workload; give -w FILE, or a command after --")
-    with _workspace() as space:
-        subject = _open(request.reference, request.platform, space / "original", talk)
+    with _workspace(request) as (space, cache):
+        subject = _open(request.reference, request.platform, space / "original", cache, talk)
         return tracing.profile_text(_trace(request, subject, talk))
 
 
@@ -153,32 +157,32 @@ def verify(request: Request, slim_reference: str, talk: Talk = SILENCE) -> Verdi
     """Hold two images against each other: entries, configuration, and every run of the workload."""
     if not request.workload.profile and not request.workload.verify:
         raise UsageError("cannot verify without a run; give -w FILE, or a command after --")
-    with _workspace() as space:
-        original = _open(request.reference, request.platform, space / "original", talk)
-        slimmed = _open(slim_reference, request.platform, space / "slim", talk)
+    with _workspace(request) as (space, cache):
+        original = _open(request.reference, request.platform, space / "original", cache, talk)
+        slimmed = _open(slim_reference, request.platform, space / "slim", cache, talk)
         removed = tuple(entry.path for entry in original.tree.files() if entry.path not in slimmed.tree)
         return _verdict(request, original, slimmed, (), removed, talk)
 
 
 def explain(request: Request, path: str, talk: Talk = SILENCE) -> tuple[str, ...]:
     """Say why a path is kept or not, as sentences from the file to its root."""
-    with _workspace() as space:
-        analysis = _analyse(request, space, talk)
+    with _workspace(request) as (space, cache):
+        analysis = _analyse(request, space, cache, talk)
         return explaining.explain(path, analysis.subject.tree, analysis.marks, analysis.inventory)
 
 
-def _open(reference: str, platform: str | None, space: Path, talk: Talk) -> _Subject:
+def _open(reference: str, platform: str | None, space: Path, cache: Cache, talk: Talk) -> _Subject:
     space.mkdir()
     with talk.stage(f"reading {reference}"):
-        image = load(reference, space, platform=platform, progress=talk.progress)
-        return _Subject(image, squash(image), space)
+        image = load(reference, space, platform=platform, progress=talk.progress, cache=cache)
+        return _Subject(image, squash(image), space, cache)
 
 
-def _analyse(request: Request, space: Path, talk: Talk) -> _Analysis:
-    subject = _open(request.reference, request.platform, space / "original", talk)
+def _analyse(request: Request, space: Path, cache: Cache, talk: Talk) -> _Analysis:
+    subject = _open(request.reference, request.platform, space / "original", cache, talk)
     tree, config, workload = subject.tree, subject.image.config, request.workload
-    with talk.stage("reading package databases"):
-        inventory = take_inventory(tree)
+    with talk.stage("reading package databases"), remembered(tree, cache) as readable:
+        inventory = take_inventory(readable)
     records = tuple(record for profile in request.profiles for record in tracing.load_profile(profile))
     if not records and workload.profile:
         records = _trace(request, subject, talk)
@@ -342,10 +346,11 @@ def _failure(destination: str, verdict: Verdict) -> str:
 
 
 @contextmanager
-def _workspace() -> Iterator[Path]:
-    """A directory for one command; gone afterwards, whatever happened."""
-    space = Path(tempfile.mkdtemp(prefix="mlbloat-"))
-    try:
-        yield space
-    finally:
-        runtime.remove_tree(space)
+def _workspace(request: Request) -> Iterator[tuple[Path, Cache]]:
+    """A directory for one command, gone afterwards, whatever happened; and the cache, which stays."""
+    with open_store(request.cache, __version__) as cache:
+        space = Path(tempfile.mkdtemp(prefix="mlbloat-"))
+        try:
+            yield space, cache
+        finally:
+            runtime.remove_tree(space)

@@ -8,6 +8,7 @@ import pytest
 
 import mlbloat as package
 from mlbloat import pipeline
+from mlbloat.cache import default_directory
 from mlbloat.cli.commands import app
 from mlbloat.model.use import Level
 from mlbloat.model.workload import Expect, Run, Workload
@@ -70,7 +71,7 @@ def test_the_package_is_the_command() -> None:
 
 def test_nothing_asked_for_is_a_static_scan_at_safe(mlbloat: Mlbloat, asked: Asked) -> None:
     assert mlbloat("scan", "docker:a").exit == 0
-    assert asked.calls == [pipeline.Request(reference="docker:a")]
+    assert asked.calls == [pipeline.Request(reference="docker:a", cache=default_directory())]
     assert asked.calls[0].keep is Level.SAFE
 
 
@@ -97,6 +98,7 @@ def test_options_reach_the_pipeline(mlbloat: Mlbloat, asked: Asked, tmp_path: Pa
             keep=Level.LINKED,
             engine="embedded",
             platform="linux/arm64",
+            cache=default_directory(),
         )
     ]
 

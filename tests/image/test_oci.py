@@ -57,7 +57,7 @@ def test_layouts_are_read_however_their_layers_are_stored(
 def test_layers_that_are_stored_plain_are_not_copied(tmp_path: Path) -> None:
     path = images.oci_archive(tmp_path / "image", LAYERS, compression="none")
     load(str(path), tmp_path / "work")
-    assert not (tmp_path / "work").exists()
+    assert not [path for path in (tmp_path / "work").rglob("*") if path.is_file() and path.stat().st_size]
 
 
 def test_the_configuration_is_what_the_image_says(tmp_path: Path) -> None:

@@ -22,6 +22,9 @@ FILE_NAME = "layers.sqlite"
 _LAYOUT = 1
 """Of the tables; a file with another one is made anew."""
 _WAIT_SECONDS = 10
+_NEVER_SECONDS = 1 << 40
+MOST_BYTES = 1 << 30
+"""Of the file; when a command ends with more, the longest unused layers go until three quarters are left."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS part (kind TEXT, key TEXT, part INTEGER, value BLOB, PRIMARY KEY (kind, key, part));
 CREATE TABLE IF NOT EXISTS use (kind TEXT, key TEXT, seconds INTEGER, PRIMARY KEY (kind, key)) WITHOUT ROWID;
@@ -101,7 +104,7 @@ class Store:
         with self._lock:
             return tuple(Kept(key=key, bytes=size, used=used) for key, size, used in self._database.execute(query))
 
-    def prune(self, *, unused_seconds: float = 0, most_bytes: int = 0) -> int:
+    def prune(self, *, unused_seconds: float, most_bytes: int) -> int:
         """Drop what other versions left, what was not used for a time, and the longest unused until `most_bytes` fit.
 
         Returns the bytes of the values dropped.
@@ -125,6 +128,10 @@ class Store:
         return before - sum(each.bytes for each in self.kept())
 
     def close(self) -> None:
+        """Close it, smaller where it grew too large."""
+        with suppress(OSError, sqlite3.Error):
+            if self.path.stat().st_size > MOST_BYTES:
+                self.prune(unused_seconds=_NEVER_SECONDS, most_bytes=MOST_BYTES * 3 // 4)
         with self._lock:
             self._database.close()
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mlbloat import __version__
-from mlbloat.cli import options, output
+from mlbloat.cli import cache, options, output
 from mlbloat.cli.talk import Talker
 from mlbloat.errors import GateError, UsageError, VerificationError
 from mlbloat.model.plain import plain
@@ -23,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(cache.app, name="cache")
 
 SAFE = "safe"
 
@@ -59,6 +60,7 @@ def scan(
     keep: options.Keep = SAFE,
     engine: options.Engine = "auto",
     platform: options.Platform = None,
+    no_cache: options.NoCache = False,
     timeout: options.Timeout = 300.0,
     outputs: options.Outputs = None,
     quiet: options.Quiet = False,
@@ -72,7 +74,15 @@ def scan(
 
     wanted = output.outputs(outputs)
     asked = options.request(
-        image, command, workload, timeout, engine=engine, platform=platform, profile=profile, keep=keep
+        image,
+        command,
+        workload,
+        timeout,
+        engine=engine,
+        platform=platform,
+        no_cache=no_cache,
+        profile=profile,
+        keep=keep,
     )
     output.check_apart(output.files(wanted), options.files(image, workload, profile))
     output.write(pipeline.scan(asked, Talker(quiet=quiet, verbose=verbose)), wanted)
@@ -99,6 +109,7 @@ def slim(
     keep: options.Keep = SAFE,
     engine: options.Engine = "auto",
     platform: options.Platform = None,
+    no_cache: options.NoCache = False,
     timeout: options.Timeout = 300.0,
     outputs: options.Outputs = None,
     quiet: options.Quiet = False,
@@ -114,7 +125,15 @@ def slim(
     if dockerfile is not None:
         output.check_writable(dockerfile)
     asked = options.request(
-        image, command, workload, timeout, engine=engine, platform=platform, profile=profile, keep=keep
+        image,
+        command,
+        workload,
+        timeout,
+        engine=engine,
+        platform=platform,
+        no_cache=no_cache,
+        profile=profile,
+        keep=keep,
     )
     written = output.files(wanted) + ([dockerfile] if dockerfile is not None else [])
     output.check_apart(written, [*options.files(image, workload, profile), Path(to.partition(":")[2])])
@@ -146,6 +165,7 @@ def check(
     profile: options.Profiles = None,
     engine: options.Engine = "auto",
     platform: options.Platform = None,
+    no_cache: options.NoCache = False,
     timeout: options.Timeout = 300.0,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -167,7 +187,9 @@ def check(
     if output.kind(file) == stat.S_IFREG and os.access(file, os.R_OK) and json.looks_like_report(file):
         report = json.load(file)
     else:
-        asked = options.request(subject, command, workload, timeout, engine=engine, platform=platform, profile=profile)
+        asked = options.request(
+            subject, command, workload, timeout, engine=engine, platform=platform, no_cache=no_cache, profile=profile
+        )
         report = pipeline.scan(asked, Talker(quiet=quiet, verbose=verbose))
     rules, lines = gate.judge(report, limits), []
     for rule in rules:
@@ -193,6 +215,7 @@ def trace(
     workload: options.WorkloadFile = None,
     engine: options.Engine = "auto",
     platform: options.Platform = None,
+    no_cache: options.NoCache = False,
     timeout: options.Timeout = 300.0,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -201,7 +224,7 @@ def trace(
     from mlbloat import pipeline
 
     output.check_writable(to)
-    asked = options.request(image, command, workload, timeout, engine=engine, platform=platform)
+    asked = options.request(image, command, workload, timeout, engine=engine, platform=platform, no_cache=no_cache)
     output.check_apart([to], options.files(image, workload, None))
     output.write_file(to, pipeline.trace(asked, Talker(quiet=quiet, verbose=verbose)))
 
@@ -214,6 +237,7 @@ def verify(
     workload: options.WorkloadFile = None,
     engine: options.Engine = "auto",
     platform: options.Platform = None,
+    no_cache: options.NoCache = False,
     timeout: options.Timeout = 300.0,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -222,7 +246,7 @@ def verify(
     from mlbloat import pipeline
     from mlbloat.report import table
 
-    asked = options.request(original, command, workload, timeout, engine=engine, platform=platform)
+    asked = options.request(original, command, workload, timeout, engine=engine, platform=platform, no_cache=no_cache)
     verdict = pipeline.verify(asked, slim, Talker(quiet=quiet, verbose=verbose))
     output.put(table.render_verdict(verdict, color=output.color()))
     if not verdict.passed:
@@ -238,6 +262,7 @@ def explain(
     profile: options.Profiles = None,
     engine: options.Engine = "auto",
     platform: options.Platform = None,
+    no_cache: options.NoCache = False,
     timeout: options.Timeout = 300.0,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -245,7 +270,9 @@ def explain(
     """Say why a file is kept, or what it would take."""
     from mlbloat import pipeline
 
-    asked = options.request(image, command, workload, timeout, engine=engine, platform=platform, profile=profile)
+    asked = options.request(
+        image, command, workload, timeout, engine=engine, platform=platform, no_cache=no_cache, profile=profile
+    )
     sentences = pipeline.explain(asked, path, Talker(quiet=quiet, verbose=verbose))
     output.put("".join(f"{plain(sentence)}\n" for sentence in sentences))
 

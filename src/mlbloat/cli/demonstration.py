@@ -20,7 +20,7 @@ def request(engine: str, destination: str) -> Iterator[tuple[Request, str]]:
     """What `mlbloat demo` asks of the pipeline; without a destination the slim image goes when it is reported."""
     directory = _directory()
     image = f"oci-archive:{directory / IMAGE}"
-    asked = options.request(image, None, directory / WORKLOAD, 0.0, engine=engine, platform=None)
+    asked = options.request(image, None, directory / WORKLOAD, 0.0, engine=engine, platform=None, no_cache=True)
     with tempfile.TemporaryDirectory(prefix="mlbloat-demo-") as space:
         yield asked, destination or f"oci-archive:{Path(space, 'slim.oci.tar')}"
 

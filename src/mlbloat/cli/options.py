@@ -57,6 +57,10 @@ Outputs = Annotated[
     list[str] | None,
     typer.Option("-o", "--output", metavar="FORMAT[=FILE]", help="table or json, to a file or stdout; repeatable."),
 ]
+NoCache = Annotated[
+    bool,
+    typer.Option("--no-cache", envvar="MLBLOAT_NO_CACHE", help="Neither use nor keep what runs learn about layers."),
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing on stderr but errors.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say each stage and its time on stderr.")]
 Timeout = Annotated[
@@ -73,11 +77,12 @@ def request(
     *,
     engine: str,
     platform: str | None,
+    no_cache: bool,
     profile: list[Path] | None = None,
     keep: str = Level.SAFE.label,
 ) -> "Request":
     """What a command asks of the pipeline; UsageError for an option that is wrong in itself."""
-    from mlbloat import pipeline
+    from mlbloat import cache, pipeline
 
     return pipeline.Request(
         reference=reference,
@@ -86,6 +91,7 @@ def request(
         keep=_level(keep),
         engine=_engine(engine),
         platform=platform,
+        cache=None if no_cache else cache.default_directory(),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from mlbloat.cache import Cache, NoCache
 from mlbloat.errors import BadImageError, ImageNotFoundError, MlbloatError
 from mlbloat.image import directory, docker, docker_archive, oci_archive, oci_dir, oci_layout, places
 from mlbloat.image.assemble import assemble
@@ -42,8 +43,11 @@ def load(
     platform: str | None = None,
     progress: Progress | None = None,
     limits: Limits | None = None,
+    cache: Cache | None = None,
 ) -> Image:
     """Read an image; the workspace keeps what its layers are read from for as long as the image is used.
+
+    A layer that the cache knows by its diff ID is not read, unless the content of a file is asked for.
 
     `platform` is `os/architecture[/variant]`; by default the host's is taken where there are several, and the only
     one otherwise.
@@ -56,6 +60,7 @@ def load(
         platform=parse_platform(platform) if platform else None,
         limits=limits or Limits(),
         meter=Meter(progress),
+        cache=cache or NoCache(),
     )
     try:
         question, stored = _find(question, scheme)

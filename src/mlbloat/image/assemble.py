@@ -1,4 +1,4 @@
-"""A stored image to an Image: check every digest, decompress what is compressed, index every layer."""
+"""A stored image to an Image: every layer indexed, which the cache spares for a layer that was read before."""
 
 import os
 from collections.abc import Sequence
@@ -6,13 +6,15 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
 from mlbloat.errors import BadImageError, ImageNotFoundError
+from mlbloat.image import indexes
+from mlbloat.image.blob import BlobLayer
 from mlbloat.image.documents import ConfigDocument, decode, digest_of
 from mlbloat.image.squash import resolve
 from mlbloat.image.stored import Question, Stored, StoredLayer, same_platform
-from mlbloat.image.unpack import Unpacked, unpack
+from mlbloat.image.unpack import check_size
 from mlbloat.model.digest import Digest
 from mlbloat.model.image import Image, Layer
-from mlbloat.tarstream import TarLayer, index
+from mlbloat.tarstream import index
 
 _MAX_THREADS = 4
 _MAX_LAYERS = 1000
@@ -75,29 +77,36 @@ def _read_all(jobs: Sequence[_Job], question: Question) -> tuple[Layer, ...]:
 
 
 def _read(job: _Job, question: Question) -> Layer:
-    unpacked = _unpack(job, question)
-    tar = TarLayer(tar=unpacked.tar, name=job.name, limits=question.limits)
-    with unpacked.tar.open() as stream:
-        entries = index(stream, name=job.name, layer=job.number, limits=question.limits)
-    return Layer(
-        diff_id=job.diff_id,
-        created_by=job.created_by,
-        tar_bytes=unpacked.tar.size_bytes,
-        compressed_bytes=job.stored.blob.size_bytes if unpacked.compressed else None,
-        entries=resolve(entries, job.name),
-        source=tar,
-    )
-
-
-def _unpack(job: _Job, question: Question) -> Unpacked:
-    if job.stored.written:
-        return Unpacked(tar=job.stored.blob, diff_id=job.diff_id, compressed=False)
-    return unpack(
-        job.stored.blob,
-        name=job.name,
+    blob = BlobLayer(
+        blob=job.stored.blob,
         digest=job.stored.digest,
         diff_id=job.diff_id,
+        trusted=job.stored.written,
+        name=job.name,
         directory=question.workspace / "layers",
         limits=question.limits,
         meter=question.meter,
     )
+    found = indexes.load(question.cache, job.diff_id, job.number)
+    if found is None:
+        found = _index(blob, job)
+        if not job.stored.written:
+            indexes.save(question.cache, job.diff_id, found)
+    else:
+        check_size(question.meter.expanded(found.tar_bytes), question.limits, job.name)
+        question.meter.add(job.stored.blob.size_bytes)
+    return Layer(
+        diff_id=job.diff_id,
+        created_by=job.created_by,
+        tar_bytes=found.tar_bytes,
+        compressed_bytes=job.stored.blob.size_bytes if blob.compressed() else None,
+        entries=found.entries,
+        source=blob,
+    )
+
+
+def _index(blob: BlobLayer, job: _Job) -> indexes.Index:
+    tar = blob.unpacked().tar
+    with tar.open() as stream:
+        entries = index(stream, name=job.name, layer=job.number, limits=blob.limits)
+    return indexes.Index(tar_bytes=tar.size_bytes, entries=resolve(entries, job.name))

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mlbloat.cache import Cache, NoCache
 from mlbloat.errors import UsageError
 from mlbloat.image.meter import Meter
 from mlbloat.model.digest import Digest
@@ -34,6 +35,7 @@ class Question:
     """None: the host's, where the source has several."""
     limits: Limits = field(default_factory=Limits)
     meter: Meter = field(default_factory=Meter)
+    cache: Cache = field(default_factory=NoCache)
 
     @property
     def wanted(self) -> Platform:

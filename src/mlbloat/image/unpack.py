@@ -102,7 +102,7 @@ def unpack(
         hashes = _Hashes(digest, diff_id)
         for chunk in _read(blob, meter):
             hashes.update(chunk)
-        _check_size(meter.expanded(blob.size_bytes), limits, name)
+        check_size(meter.expanded(blob.size_bytes), limits, name)
         return Unpacked(tar=blob, diff_id=hashes.digest(name), compressed=False)
     stored, content = _Hashes(digest), _Hashes(diff_id)
     directory.mkdir(parents=True, exist_ok=True)
@@ -158,7 +158,7 @@ def _expand(
                     f"cannot read {name}: it grows to more than {limits.ratio} times its compressed size "
                     "(limit ratio); do not use this image unless you know why"
                 )
-            _check_size(meter.expanded(len(content)), limits, name)
+            check_size(meter.expanded(len(content)), limits, name)
             yield content
     except _ERRORS as error:
         raise BadImageError(f"cannot read {name}: {error}; pull or save the image again") from None
@@ -183,7 +183,8 @@ def _frames(chunks: Iterator[bytes], new: Callable[[], _Decoder]) -> Iterator[by
             yield content
 
 
-def _check_size(expanded_bytes: int, limits: Limits, name: str) -> None:
+def check_size(expanded_bytes: int, limits: Limits, name: str) -> None:
+    """Refuse an image that is larger than its user allows, all layers together."""
     if expanded_bytes > limits.image_bytes:
         raise BadImageError(
             f"cannot read {name}: the image has more than {limits.image_bytes} bytes uncompressed (limit image_bytes); "

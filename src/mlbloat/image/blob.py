@@ -1,0 +1,93 @@
+"""A layer as a blob, opened when a content is asked for.
+
+A layer that the cache knows is indexed without a look at its blob. The first that asks for a content has the blob
+checked against its digests and, where it is compressed, unpacked into the workspace; everyone after that finds it
+there, in other threads and processes, too.
+"""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from mlbloat.image.meter import Meter
+from mlbloat.image.unpack import decoder_of, unpack
+from mlbloat.model.digest import Digest
+from mlbloat.model.filetree import Entry
+from mlbloat.tarstream import Limits, TarLayer, Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobLayer:
+    """The LayerSource over a stored layer; holds no open file, so it can be sent to another process."""
+
+    blob: Window
+    digest: Digest | None
+    """Of the blob as stored; None where the source has none."""
+    diff_id: Digest
+    trusted: bool
+    """Written by this program a moment ago: its digests are known to be right."""
+    name: str
+    """What errors call it."""
+    directory: Path
+    limits: Limits
+    meter: Meter
+
+    def open(self, entry: Entry) -> BinaryIO:
+        """Open a regular file's content. The caller closes it."""
+        return self.unpacked().open(entry)
+
+    def member(self, entry: Entry) -> Iterator[bytes]:
+        """Yield the entry as it stands in the tar."""
+        yield from self.unpacked().member(entry)
+
+    def compressed(self) -> bool:
+        return not self.trusted and decoder_of(self.blob, self.name) is not None
+
+    def unpacked(self) -> TarLayer:
+        """Return the uncompressed tar; its digests were compared, now or by whom asked first."""
+        tar = self._checked()
+        if tar is None:
+            with self._alone():
+                tar = self._checked() or self._check()
+        return TarLayer(tar=tar, name=self.name, limits=self.limits)
+
+    def _checked(self) -> Window | None:
+        if self.trusted:
+            return self.blob
+        if self._tar.exists():
+            return Window.whole(self._tar)
+        return self.blob if self._mark.exists() else None
+
+    def _check(self) -> Window:
+        unpacked = unpack(
+            self.blob,
+            name=self.name,
+            digest=self.digest,
+            diff_id=self.diff_id,
+            directory=self.directory,
+            limits=self.limits,
+            meter=self.meter,
+        )
+        if not unpacked.compressed:
+            self._mark.touch()
+        return unpacked.tar
+
+    @property
+    def _tar(self) -> Path:
+        return self.directory / f"{self.diff_id.hex}.tar"
+
+    @property
+    def _mark(self) -> Path:
+        """Exists once this uncompressed blob was found to have its digest."""
+        place = Digest.of(f"{self.blob.path}:{self.blob.offset}".encode("utf-8", "surrogateescape"))
+        return self.directory / f"{self.diff_id.hex}-{place.hex[:16]}.checked"
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with (self.directory / f"{self.diff_id.hex}.lock").open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
