@@ -63,17 +63,19 @@ def _read_all(jobs: Sequence[_Job], question: Question) -> tuple[Layer, ...]:
     """Read layers in threads, as hashing and decompression let others run; an error stops the rest."""
     threads = min(_MAX_THREADS, os.cpu_count() or 1)
     with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="layer") as pool:
-        futures = [pool.submit(_read, job, question) for job in jobs]
+        # The largest first: begun last, it would be read alone.
+        order = sorted(jobs, key=lambda job: (-job.stored.blob.size_bytes, job.number))
+        futures = {job.number: pool.submit(_read, job, question) for job in order}
         try:
             # The first to fail is the one to show: the others may have failed because they were stopped.
-            for future in as_completed(futures):
+            for future in as_completed(futures.values()):
                 future.result()
         except BaseException:
             # Ctrl-C reaches this thread only: tell the others, or leaving the pool would wait for whole layers.
             question.meter.stop()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return tuple(future.result() for future in futures)
+    return tuple(futures[job.number].result() for job in jobs)
 
 
 def _read(job: _Job, question: Question) -> Layer:

@@ -112,15 +112,17 @@ class _Growth:
     lower: _Node
     """What is below; hard links may name its files."""
     name: str
+    seen: dict[str, _Node] = field(default_factory=dict)
+    """Where directories were found, by the path that led there; good until a member replaces another."""
 
     def place(self, entry: Entry) -> None:
         """Add a member as an extractor would; what it replaces goes, with all that is below it."""
         if entry.path == "/":
             self.root.entry = entry
             return
-        parent = self._directory(posixpath.dirname(entry.path), entry)
-        name = entry.name
-        path = posixpath.join(parent.entry.path, name)
+        directory, _, name = entry.path.rpartition("/")
+        parent = self._directory(directory, entry)
+        path = f"{parent.entry.path.rstrip('/')}/{name}"
         placed = self._linked(entry) if entry.kind is Kind.HARDLINK else entry
         if placed.path != path:
             placed = replace(placed, path=path)
@@ -128,6 +130,8 @@ class _Growth:
         if there is not None and there.entry.kind is placed.kind is Kind.DIRECTORY:
             there.entry = placed
         else:
+            if there is not None:
+                self.seen.clear()
             parent.children[name] = _Node(placed)
 
     def canonical(self, path: str) -> str:
@@ -150,9 +154,13 @@ class _Growth:
         return node.children.get(name) if node is not None else None
 
     def _directory(self, path: str, entry: Entry) -> _Node:
+        node = self.seen.get(path)
+        if node is not None:
+            return node
         node, _ = self._walk(path, make=True, what=entry.path)
         if node is None:
             raise self._broken(f"{entry.path[:200]!r} is below a file that is no directory")
+        self.seen[path] = node
         return node
 
     def _walk(self, path: str, *, make: bool, what: str) -> tuple[_Node | None, str]:

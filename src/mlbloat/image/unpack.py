@@ -7,7 +7,9 @@ place. Media types lie often enough that the content decides.
 import hashlib
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
@@ -27,6 +29,7 @@ else:
 _READ_BYTES = 256 << 10
 _EXPAND_BYTES = 4 << 20
 """Most that one step of a decompressor may return."""
+_CHUNKS_BEHIND = 3
 
 
 class _Decoder(Protocol):
@@ -109,8 +112,8 @@ def unpack(
     with tempfile.NamedTemporaryFile(dir=directory, prefix=".part-", delete=False) as out:
         part = Path(out.name)
         try:
-            for chunk in _expand(_hashed(_read(blob, meter), stored), decoder, blob, name, limits, meter):
-                content.update(chunk)
+            expanded = _expand(_hashed(_read(blob, meter), stored), decoder, blob, name, limits, meter)
+            for chunk in _hashed_beside(expanded, content):
                 out.write(chunk)
             stored.digest(f"{name}, compressed")
             found = content.digest(name)
@@ -143,6 +146,17 @@ def _hashed(chunks: Iterator[bytes], hashes: _Hashes) -> Iterator[bytes]:
     for chunk in chunks:
         hashes.update(chunk)
         yield chunk
+
+
+def _hashed_beside(chunks: Iterator[bytes], hashes: _Hashes) -> Iterator[bytes]:
+    """Hash in a thread of its own, a few chunks behind: the other half of the work on a layer that is read alone."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="hash") as thread:
+        waiting: deque[Future[None]] = deque()
+        for chunk in chunks:
+            waiting.append(thread.submit(hashes.update, chunk))
+            yield chunk
+            if len(waiting) > _CHUNKS_BEHIND:
+                waiting.popleft().result()
 
 
 def _expand(

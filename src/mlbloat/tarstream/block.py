@@ -6,21 +6,23 @@ https://www.gnu.org/software/tar/manual/html_node/Standard.html
 
 import re
 import struct
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 BLOCK = 512
 _FIELDS = struct.Struct("100s 8s 8s 8s 12s 12s 8s c 100s 8s 64x 8s 8s 155s 12x")
 _GNU_MAGIC = b"ustar  \0"
 _GNU_TIME = re.compile(rb"[0-7]{11}|[\x80\xff]")
 _MAX_NUMBER = (1 << 63) - 1
+_BLANK_SUM = 8 * ord(" ")
+"""The checksum's own field counts as blanks."""
 
 
 class BrokenTarError(ValueError):
     """Why a tar cannot be read; `index` and `TarLayer` say which one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     name: bytes
     mode: int
     uid: int
@@ -48,9 +50,10 @@ def parse(block: bytes) -> Block:
 
 def _checks(block: bytes, checksum: int) -> bool:
     """Compare with the sum of the bytes, taken as unsigned, or as signed by some old writers."""
-    counted = block[:148] + b" " * 8 + block[156:]
-    total = sum(counted)
-    return checksum in (total, total - 256 * sum(byte > 127 for byte in counted)) if checksum != total else True
+    total = sum(block) - sum(block[148:156]) + _BLANK_SUM
+    if checksum == total:
+        return True
+    return checksum == total - 256 * sum(byte > 127 for byte in block[:148] + block[156:])
 
 
 def text(field: bytes) -> bytes:
@@ -65,6 +68,7 @@ def number(field: bytes) -> int:
     return value
 
 
+@lru_cache(maxsize=1 << 14)  # owners, modes, times and small sizes repeat all over a layer
 def _integer(field: bytes) -> int:
     """Read octal digits, or GNU's base 256 for what does not fit them."""
     if field[0] == 0x80:

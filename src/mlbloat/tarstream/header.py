@@ -14,7 +14,7 @@ import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from mlbloat.errors import BadImageError
 from mlbloat.model.filetree import Entry, Kind
@@ -64,8 +64,7 @@ class Limits:
     ratio_from_bytes: int = 1 << 30
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class Member(NamedTuple):
     """One entry and where its bytes are, as offsets in the tar."""
 
     entry: Entry

@@ -5,8 +5,7 @@ https://www.gnu.org/software/tar/manual/html_node/Sparse-Formats.html
 
 import tarfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from mlbloat.tarstream.block import BLOCK, BrokenTarError, decimal, number, padded
 
@@ -18,8 +17,7 @@ Records = Mapping[bytes, bytes]
 """Keywords of a PAX header."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
+class Content(NamedTuple):
     size_bytes: int
     """As a reader of the file sees it, holes included."""
     extents: tuple[Extent, ...]
