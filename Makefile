@@ -47,7 +47,7 @@ fresh: ## Run the two README commands in a clone inside a minimal Debian (root, 
 	@.ci/fresh
 
 bench: $(VENV)/.developing ## Run the benchmarks (docs/benchmarks.md says what they need)
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench trace
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

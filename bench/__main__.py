@@ -1,22 +1,22 @@
-"""Run a benchmark: python -m bench trace IMAGE -w WORKLOAD [-n RUNS] [--engine ENGINE]"""
+"""Run a benchmark: python -m bench NAME --help"""
 
 import argparse
-from pathlib import Path
 
-from bench import trace
+from bench import scan, size, trace
 
-DEMO = Path(__file__).parents[1] / "fixtures" / "images"
+BENCHMARKS = (trace, scan, size)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Benchmarks of mlbloat; each prints a ratio.")
-    parser.add_argument("name", choices=["trace"], nargs="?", default="trace")
-    parser.add_argument("image", nargs="?", default=f"oci-archive:{DEMO / 'demo.oci.tar'}", help="default: the demo")
-    parser.add_argument("-w", "--workload", type=Path, default=DEMO / "demo.yaml")
-    parser.add_argument("-n", "--runs", type=int, default=5, help="counted runs of each side")
-    parser.add_argument("--engine", default="auto")
+    names = parser.add_subparsers(dest="name", required=True)
+    for benchmark in BENCHMARKS:
+        name, purpose = benchmark.__name__.rpartition(".")[2], (benchmark.__doc__ or "").splitlines()[0]
+        below = names.add_parser(name, description=purpose, help=purpose)
+        benchmark.arguments(below)
+        below.set_defaults(main=benchmark.main)
     asked = parser.parse_args()
-    trace.main(asked.image, asked.workload, asked.runs, asked.engine)
+    asked.main(asked)
 
 
 if __name__ == "__main__":
