@@ -231,6 +231,14 @@ def test_a_recorded_profile_gives_the_report_of_the_run(request_: Request, tmp_p
 
 
 @pytest.mark.sandbox
+def test_a_profile_that_cannot_be_read_is_known_before_the_image_is(tmp_path: Path) -> None:
+    request = Request(reference="oci-archive:/no/such.tar", profiles=(tmp_path / "missing.json",))
+    with pytest.raises(UsageError, match=r"cannot read profile .*missing\.json: No such file"):
+        pipeline.scan(request)
+    with pytest.raises(UsageError, match=r"cannot read profile"):
+        pipeline.slim(request, f"oci-dir:{tmp_path}/slim")
+
+
 def test_a_recorded_profile_is_enough_to_slim(request_: Request, tmp_path: Path) -> None:
     profile = tmp_path / "usage.json"
     profile.write_text(pipeline.trace(request_))

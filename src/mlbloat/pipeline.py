@@ -18,7 +18,7 @@ from mlbloat import slim as slimming
 from mlbloat import verify as verification
 from mlbloat.cache import Cache, NoCache, open_store, remembered
 from mlbloat.errors import RunError, UsageError
-from mlbloat.image import load, squash
+from mlbloat.image import Limits, load, squash
 from mlbloat.model.container import Outcome
 from mlbloat.model.filetree import FileTree
 from mlbloat.model.image import Image, ImageConfig
@@ -69,6 +69,8 @@ class Request:
     platform: str | None = None
     cache: Path | None = None
     """Directory of what earlier runs learnt about layers; None: learn everything again."""
+    limits: Limits = field(default_factory=Limits)
+    """What an image may ask of this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +124,9 @@ def slim(request: Request, destination: str, talk: Talk = SILENCE, *, dockerfile
         with talk.stage("writing the slim image"):
             plan = slimming.make_plan(original.image, original.tree, analysis.marks, request.keep)
             written = slimming.write(original.image, plan, space / "layout")
-        slimmed = _open(f"oci-dir:{written.directory}", None, space / "slim", NoCache(), talk)
+        slimmed = _open(
+            replace(request, reference=f"oci-dir:{written.directory}", platform=None), space / "slim", NoCache(), talk
+        )
         verdict = _verdict(request, original, slimmed, analysis.records, plan.removed, talk)
         failure = "" if verdict.passed else _failure(destination, verdict)
         recipe = _dockerfile(original, plan, dockerfile)
@@ -149,7 +153,7 @@ def trace(request: Request, talk: Talk = SILENCE) -> str:
     if not request.workload.profile:
         raise UsageError("cannot trace without a workload; give -w FILE, or a command after --")
     with _workspace(request) as (space, cache):
-        subject = _open(request.reference, request.platform, space / "original", cache, talk)
+        subject = _open(request, space / "original", cache, talk)
         return tracing.profile_text(_trace(request, subject, talk))
 
 
@@ -158,8 +162,8 @@ def verify(request: Request, slim_reference: str, talk: Talk = SILENCE) -> Verdi
     if not request.workload.profile and not request.workload.verify:
         raise UsageError("cannot verify without a run; give -w FILE, or a command after --")
     with _workspace(request) as (space, cache):
-        original = _open(request.reference, request.platform, space / "original", cache, talk)
-        slimmed = _open(slim_reference, request.platform, space / "slim", cache, talk)
+        original = _open(request, space / "original", cache, talk)
+        slimmed = _open(replace(request, reference=slim_reference), space / "slim", cache, talk)
         removed = tuple(entry.path for entry in original.tree.files() if entry.path not in slimmed.tree)
         return _verdict(request, original, slimmed, (), removed, talk)
 
@@ -171,19 +175,26 @@ def explain(request: Request, path: str, talk: Talk = SILENCE) -> tuple[str, ...
         return explaining.explain(path, analysis.subject.tree, analysis.marks, analysis.inventory)
 
 
-def _open(reference: str, platform: str | None, space: Path, cache: Cache, talk: Talk) -> _Subject:
+def _open(request: Request, space: Path, cache: Cache, talk: Talk) -> _Subject:
     space.mkdir()
-    with talk.stage(f"reading {reference}"):
-        image = load(reference, space, platform=platform, progress=talk.progress, cache=cache)
-        return _Subject(image, squash(image), space, cache)
+    with talk.stage(f"reading {request.reference}"):
+        image = load(
+            request.reference,
+            space,
+            platform=request.platform,
+            progress=talk.progress,
+            limits=request.limits,
+            cache=cache,
+        )
+        return _Subject(image, squash(image, request.limits), space, cache)
 
 
 def _analyse(request: Request, space: Path, cache: Cache, talk: Talk) -> _Analysis:
-    subject = _open(request.reference, request.platform, space / "original", cache, talk)
+    records = tuple(record for profile in request.profiles for record in tracing.load_profile(profile))
+    subject = _open(request, space / "original", cache, talk)
     tree, config, workload = subject.tree, subject.image.config, request.workload
     with talk.stage("reading package databases"), remembered(tree, cache) as readable:
         inventory = take_inventory(readable)
-    records = tuple(record for profile in request.profiles for record in tracing.load_profile(profile))
     if not records and workload.profile:
         records = _trace(request, subject, talk)
     with talk.stage("following what the used files need"):

@@ -10,6 +10,7 @@ import mlbloat as package
 from mlbloat import pipeline
 from mlbloat.cache import default_directory
 from mlbloat.cli.commands import app
+from mlbloat.image import Limits
 from mlbloat.model.use import Level
 from mlbloat.model.workload import Expect, Run, Workload
 from tests.cli.conftest import Asked, Mlbloat
@@ -87,7 +88,8 @@ def test_options_reach_the_pipeline(mlbloat: Mlbloat, asked: Asked, tmp_path: Pa
     file.write_text("profile: [{name: go, run: [tool], expect: {stdout: ok}}]\ndrop: [/usr/share/**]\n")
     options = ["--keep", "linked", "--engine", "embedded", "--platform", "linux/arm64"]
     profiles = ["--profile", "a.json", "--profile", "b.json"]
-    mlbloat("slim", "docker:a", "-t", "docker:b", "-w", file, *options, *profiles)
+    limits = ["--limit", "image_bytes=200GB", "--limit", "entries=5000000"]
+    mlbloat("slim", "docker:a", "-t", "docker:b", "-w", file, *options, *profiles, *limits)
     assert asked.calls == [
         pipeline.Request(
             reference="docker:a",
@@ -99,8 +101,25 @@ def test_options_reach_the_pipeline(mlbloat: Mlbloat, asked: Asked, tmp_path: Pa
             engine="embedded",
             platform="linux/arm64",
             cache=default_directory(),
+            limits=Limits(image_bytes=200_000_000_000, entries=5_000_000),
         )
     ]
+
+
+@pytest.mark.parametrize("command", ["scan", "slim", "check", "trace", "verify", "explain"])
+def test_every_command_that_reads_an_image_takes_limits_and_its_error_says_which(
+    mlbloat: Mlbloat, image: Path, tmp_path: Path, command: str
+) -> None:
+    more: dict[str, list[object]] = {
+        "slim": ["-t", "oci-dir:" + str(tmp_path / "o")],
+        "check": ["--max-size", "1GB"],
+        "verify": [image],
+    }
+    more |= {"trace": ["-t", tmp_path / "p"], "explain": ["/usr/bin/tool"]}
+    ended = mlbloat(command, image, *more.get(command, []), "--limit", "image_bytes=1kB", "--", "/usr/bin/tool")
+    assert ended.exit == 1
+    assert "more than 1000 bytes uncompressed; if you trust this image, raise the limit with --limit" in ended.stderr
+    assert ended.stderr.endswith(" --limit image_bytes=2000\n")
 
 
 def test_a_variable_stands_in_for_a_flag_and_the_flag_wins(

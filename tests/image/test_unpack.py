@@ -1,7 +1,10 @@
 """Compressed blobs: hashed, bounded, never half a file left."""
 
+import bz2
 import gzip
 import hashlib
+import lzma
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -61,8 +64,10 @@ HALF = len(CONTENT) // 2
         zstd(CONTENT),
         zstd(CONTENT[:HALF]) + SKIPPABLE + zstd(CONTENT[HALF:]),
         SKIPPABLE + zstd(CONTENT),
+        bz2.compress(CONTENT[:HALF]) + bz2.compress(CONTENT[HALF:]),
+        lzma.compress(CONTENT[:HALF]) + lzma.compress(CONTENT[HALF:], preset=9),
     ],
-    ids=["gzip", "gzip members", "zstd", "zstd frames", "zstd skippable"],
+    ids=["gzip", "gzip members", "zstd", "zstd frames", "zstd skippable", "bzip2 streams", "xz streams"],
 )
 def test_what_is_compressed_becomes_a_file_named_by_its_diff_id(tmp_path: Path, blob: bytes) -> None:
     diff_id = Digest.of(CONTENT)
@@ -83,7 +88,7 @@ def test_sha512_digests_are_checked_too(tmp_path: Path) -> None:
         unpacked(tmp_path, CONTENT + b"!", digest=right)
 
 
-GZIP, ZSTD = gzip.compress(CONTENT), zstd(CONTENT)
+GZIP, ZSTD, BZIP2, XZ = gzip.compress(CONTENT), zstd(CONTENT), bz2.compress(CONTENT), lzma.compress(CONTENT)
 
 
 @pytest.mark.parametrize(
@@ -96,8 +101,12 @@ GZIP, ZSTD = gzip.compress(CONTENT), zstd(CONTENT)
         (GZIP + b"garbage", "cannot read layer"),
         (GZIP[:40] + bytes([GZIP[40] ^ 255]) + GZIP[41:], "cannot read layer"),
         (b"\x28\xb5\x2f\xfd" + b"\xff" * 50, "cannot read layer"),
-        (b"BZh9" + CONTENT, "compressed with bzip2"),
-        (b"\xfd7zXZ\0" + CONTENT, "compressed with xz"),
+        (b"BZh9" + CONTENT, "cannot read layer: Invalid data"),
+        (BZIP2[:-4], "cut off"),
+        (XZ[:20] + b"damage" + XZ[26:], "cannot read layer"),
+        (XZ[:-4], "cut off"),
+        (b"\xfd7zXZ\0" + CONTENT, "cannot read layer"),
+        (lzma.compress(CONTENT, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 512 << 20}]), "[Mm]emory usage limit"),
     ],
 )
 def test_damage_is_one_line_and_leaves_no_file(tmp_path: Path, blob: bytes, why: str) -> None:
@@ -116,11 +125,12 @@ def test_a_digest_that_does_not_match_leaves_no_file(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("layers/*"))
 
 
-@pytest.mark.parametrize("blob", [gzip.compress(bytes(30 << 20)), zstd(bytes(30 << 20))])
-def test_bombs_are_stopped_by_a_limit_that_is_named(tmp_path: Path, blob: bytes) -> None:
-    with pytest.raises(BadImageError, match="limit ratio"):
+@pytest.mark.parametrize("pack", [gzip.compress, zstd, bz2.compress, lzma.compress])
+def test_bombs_are_stopped_by_a_limit_that_is_named(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    blob = pack(bytes(30 << 20))
+    with pytest.raises(BadImageError, match=r"--limit ratio=200$"):
         unpacked(tmp_path, blob, limits=Limits(ratio=100, ratio_from_bytes=1 << 20))
-    with pytest.raises(BadImageError, match="limit image_bytes"):
+    with pytest.raises(BadImageError, match=r"--limit image_bytes=40MiB$"):
         unpacked(tmp_path, blob, limits=Limits(image_bytes=20 << 20))
     with pytest.raises(BadImageError, match="limit image_bytes"):
         unpacked(tmp_path, CONTENT, limits=Limits(image_bytes=100))

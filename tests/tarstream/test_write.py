@@ -12,10 +12,10 @@ from mlbloat.tarstream import archive, encode, end_of_archive, index, padding
 ENTRIES = (
     Entry(path="/", kind=Kind.DIRECTORY, mode=0o755),
     Entry(path="/d", kind=Kind.DIRECTORY, mode=0o1777, uid=3, gid=2**31, mtime=-1.5),
-    Entry(path="/" + "n" * 300, kind=Kind.FILE, size_bytes=3, mode=0o4711, mtime=12.0),
+    Entry(path="/" + "n" * 200, kind=Kind.FILE, size_bytes=3, mode=0o4711, mtime=12.0),
     Entry(path=os.fsdecode(b"/caf\xe9"), kind=Kind.FILE, xattrs=(("security.capability", b"\x01\0\xff"),)),
     Entry(path="/l", kind=Kind.SYMLINK, mode=0o777, target="/abs/../" + "t" * 120),
-    Entry(path="/h", kind=Kind.HARDLINK, target="/" + "n" * 300),
+    Entry(path="/h", kind=Kind.HARDLINK, target="/" + "n" * 200),
     Entry(path="/c", kind=Kind.CHARACTER, device=(1, 3)),
     Entry(path="/b", kind=Kind.BLOCK, device=(8, 1)),
     Entry(path="/p", kind=Kind.FIFO),

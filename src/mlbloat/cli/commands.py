@@ -62,6 +62,7 @@ def scan(
     platform: options.Platform = None,
     no_cache: options.NoCache = False,
     timeout: options.Timeout = 300.0,
+    limit: options.Limit = None,
     outputs: options.Outputs = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -81,6 +82,7 @@ def scan(
         engine=engine,
         platform=platform,
         no_cache=no_cache,
+        limit=limit,
         profile=profile,
         keep=keep,
     )
@@ -111,6 +113,7 @@ def slim(
     platform: options.Platform = None,
     no_cache: options.NoCache = False,
     timeout: options.Timeout = 300.0,
+    limit: options.Limit = None,
     outputs: options.Outputs = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -132,6 +135,7 @@ def slim(
         engine=engine,
         platform=platform,
         no_cache=no_cache,
+        limit=limit,
         profile=profile,
         keep=keep,
     )
@@ -167,6 +171,7 @@ def check(
     platform: options.Platform = None,
     no_cache: options.NoCache = False,
     timeout: options.Timeout = 300.0,
+    limit: options.Limit = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -188,17 +193,25 @@ def check(
         report = json.load(file)
     else:
         asked = options.request(
-            subject, command, workload, timeout, engine=engine, platform=platform, no_cache=no_cache, profile=profile
+            subject,
+            command,
+            workload,
+            timeout,
+            engine=engine,
+            platform=platform,
+            no_cache=no_cache,
+            limit=limit,
+            profile=profile,
         )
         report = pipeline.scan(asked, Talker(quiet=quiet, verbose=verbose))
     rules, lines = gate.judge(report, limits), []
     for rule in rules:
-        measured, limit = (
+        measured, threshold = (
             units.size(int(figure)) if rule.unit == "bytes" else units.percent(figure)
             for figure in (rule.measured, rule.limit)
         )
         word = "PASS" if rule.passed else "FAIL"
-        lines.append(f"{word}  {rule.name}: {measured}, limit {limit} (evidence: {report.evidence.mode})\n")
+        lines.append(f"{word}  {rule.name}: {measured}, limit {threshold} (evidence: {report.evidence.mode})\n")
     output.put("".join(lines))
     exceeded = [rule.name for rule in rules if not rule.passed]
     if exceeded:
@@ -217,6 +230,7 @@ def trace(
     platform: options.Platform = None,
     no_cache: options.NoCache = False,
     timeout: options.Timeout = 300.0,
+    limit: options.Limit = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -224,7 +238,9 @@ def trace(
     from mlbloat import pipeline
 
     output.check_writable(to)
-    asked = options.request(image, command, workload, timeout, engine=engine, platform=platform, no_cache=no_cache)
+    asked = options.request(
+        image, command, workload, timeout, engine=engine, platform=platform, no_cache=no_cache, limit=limit
+    )
     output.check_apart([to], options.files(image, workload, None))
     output.write_file(to, pipeline.trace(asked, Talker(quiet=quiet, verbose=verbose)))
 
@@ -239,6 +255,7 @@ def verify(
     platform: options.Platform = None,
     no_cache: options.NoCache = False,
     timeout: options.Timeout = 300.0,
+    limit: options.Limit = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -246,7 +263,9 @@ def verify(
     from mlbloat import pipeline
     from mlbloat.report import table
 
-    asked = options.request(original, command, workload, timeout, engine=engine, platform=platform, no_cache=no_cache)
+    asked = options.request(
+        original, command, workload, timeout, engine=engine, platform=platform, no_cache=no_cache, limit=limit
+    )
     verdict = pipeline.verify(asked, slim, Talker(quiet=quiet, verbose=verbose))
     output.put(table.render_verdict(verdict, color=output.color()))
     if not verdict.passed:
@@ -264,6 +283,7 @@ def explain(
     platform: options.Platform = None,
     no_cache: options.NoCache = False,
     timeout: options.Timeout = 300.0,
+    limit: options.Limit = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -271,7 +291,15 @@ def explain(
     from mlbloat import pipeline
 
     asked = options.request(
-        image, command, workload, timeout, engine=engine, platform=platform, no_cache=no_cache, profile=profile
+        image,
+        command,
+        workload,
+        timeout,
+        engine=engine,
+        platform=platform,
+        no_cache=no_cache,
+        limit=limit,
+        profile=profile,
     )
     sentences = pipeline.explain(asked, path, Talker(quiet=quiet, verbose=verbose))
     output.put("".join(f"{plain(sentence)}\n" for sentence in sentences))

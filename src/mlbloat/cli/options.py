@@ -1,5 +1,6 @@
 """The options that commands share, each defined once. `MLBLOAT_…` variables stand in for flags."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from mlbloat.model.use import Level
 from mlbloat.model.workload import Workload
 
 if TYPE_CHECKING:
+    from mlbloat.image import Limits
     from mlbloat.pipeline import Request
 
 Image = Annotated[
@@ -53,6 +55,15 @@ Platform = Annotated[
         help="Which image of an index; default: this machine's.",
     ),
 ]
+Limit = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        metavar="NAME=VALUE",
+        envvar="MLBLOAT_LIMIT",
+        help="Raise a limit for an image you trust, as in image_bytes=200GB; the error says which. Repeatable.",
+    ),
+]
 Outputs = Annotated[
     list[str] | None,
     typer.Option("-o", "--output", metavar="FORMAT[=FILE]", help="table or json, to a file or stdout; repeatable."),
@@ -80,6 +91,7 @@ def request(
     no_cache: bool,
     profile: list[Path] | None = None,
     keep: str = Level.SAFE.label,
+    limit: list[str] | None = None,
 ) -> "Request":
     """What a command asks of the pipeline; UsageError for an option that is wrong in itself."""
     from mlbloat import cache, pipeline
@@ -92,6 +104,7 @@ def request(
         engine=_engine(engine),
         platform=platform,
         cache=None if no_cache else cache.default_directory(),
+        limits=_limits(limit or []),
     )
 
 
@@ -99,6 +112,29 @@ def files(reference: str, workload: Path | None, profile: list[Path] | None) -> 
     """The files that a command reads, as far as their names tell."""
     image = [Path(reference), Path(reference.partition(":")[2].removeprefix("//"))]
     return [path for path in (*image, workload, *(profile or ())) if path is not None and output.kind(path)]
+
+
+def _limits(texts: list[str]) -> "Limits":
+    from mlbloat.gate import parse_size
+    from mlbloat.image import LIMIT_NAMES, Limits
+
+    values = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if name not in LIMIT_NAMES:
+            raise UsageError(
+                f"cannot set the limit {text!r}: limits are {', '.join(LIMIT_NAMES)}, as in entries=5000000"
+            )
+        values[name] = parse_size(value) if name.endswith("_bytes") else _whole(text, value)
+        if values[name] < 1:
+            raise UsageError(f"cannot set the limit {text!r}: it must be at least 1")
+    return Limits(**values)
+
+
+def _whole(text: str, value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,18}", value):
+        raise UsageError(f"cannot set the limit {text!r}: it is a whole number, as in entries=5000000")
+    return int(value)
 
 
 def _level(name: str) -> Level:

@@ -17,9 +17,9 @@ from mlbloat.image.squash import squash
 from mlbloat.image.store import open_archive
 from mlbloat.image.stored import Question, Stored, parse_platform
 from mlbloat.model.image import Image
-from mlbloat.tarstream import Limits
+from mlbloat.tarstream import LIMIT_NAMES, Budget, Limits
 
-__all__ = ["SOURCES", "Limits", "Progress", "Source", "load", "squash"]
+__all__ = ["LIMIT_NAMES", "SOURCES", "Limits", "Progress", "Source", "load", "squash"]
 
 
 class Source(Protocol):
@@ -59,6 +59,7 @@ def load(
         workspace=workspace,
         platform=parse_platform(platform) if platform else None,
         limits=limits or Limits(),
+        budget=Budget(limits),
         meter=Meter(progress),
         cache=cache or NoCache(),
     )

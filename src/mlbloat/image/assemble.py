@@ -14,10 +14,9 @@ from mlbloat.image.stored import Question, Stored, StoredLayer, same_platform
 from mlbloat.image.unpack import check_size
 from mlbloat.model.digest import Digest
 from mlbloat.model.image import Image, Layer
-from mlbloat.tarstream import index
+from mlbloat.tarstream import account, index
 
 _MAX_THREADS = 4
-_MAX_LAYERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +36,11 @@ def assemble(stored: Stored, question: Question) -> Image:
     if question.platform is not None and not same_platform(platform, question.platform):
         raise ImageNotFoundError(f"cannot find {question.platform} in {question.reference}: the image is {platform}")
     diff_ids = [digest_of(text, name) for text in (document.rootfs.diff_ids if document.rootfs else None) or ()]
-    if len(diff_ids) != len(stored.layers) or len(diff_ids) > _MAX_LAYERS:
+    question.check_layers(len(stored.layers))
+    if len(diff_ids) != len(stored.layers):
         raise BadImageError(
             f"cannot read {question.reference}: it has {len(stored.layers)} layers and its configuration names "
-            f"{len(diff_ids)} (at most {_MAX_LAYERS}); pull or save the image again"
+            f"{len(diff_ids)}; pull or save the image again"
         )
     created = document.created_by(len(diff_ids))
     jobs = [
@@ -91,11 +91,12 @@ def _read(job: _Job, question: Question) -> Layer:
     )
     found = indexes.load(question.cache, job.diff_id, job.number)
     if found is None:
-        found = _index(blob, job)
+        found = _index(blob, job, question)
         if not job.stored.written:
             indexes.save(question.cache, job.diff_id, found)
     else:
         check_size(question.meter.expanded(found.tar_bytes), question.limits, job.name)
+        account(found.entries, name=job.name, budget=question.budget)
         question.meter.add(job.stored.blob.size_bytes)
     return Layer(
         diff_id=job.diff_id,
@@ -107,8 +108,8 @@ def _read(job: _Job, question: Question) -> Layer:
     )
 
 
-def _index(blob: BlobLayer, job: _Job) -> indexes.Index:
+def _index(blob: BlobLayer, job: _Job, question: Question) -> indexes.Index:
     tar = blob.unpacked().tar
     with tar.open() as stream:
-        entries = index(stream, name=job.name, layer=job.number, limits=blob.limits)
-    return indexes.Index(tar_bytes=tar.size_bytes, entries=resolve(entries, job.name))
+        entries = index(stream, name=job.name, layer=job.number, limits=question.limits, budget=question.budget)
+    return indexes.Index(tar_bytes=tar.size_bytes, entries=resolve(entries, job.name, question.limits))

@@ -44,7 +44,7 @@ class BlobLayer:
         yield from self.unpacked().member(entry)
 
     def compressed(self) -> bool:
-        return not self.trusted and decoder_of(self.blob, self.name) is not None
+        return not self.trusted and decoder_of(self.blob) is not None
 
     def unpacked(self) -> TarLayer:
         """Return the uncompressed tar; its digests were compared, now or by whom asked first."""

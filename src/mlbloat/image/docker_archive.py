@@ -39,6 +39,7 @@ def find_in(archive: Archive, choice: str, question: Question) -> Stored:
         raise BadImageError(
             f"cannot read {image.config} in {archive.name}: its content has another digest; save the image again"
         )
+    question.check_layers(len(image.layers or ()))
     return Stored(config=config, layers=tuple(_layer(archive, layer) for layer in image.layers or ()))
 
 

@@ -19,7 +19,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-KIND = "index/1"
+KIND = "index/2"
 """With the number of its format; a change of what `tarstream.index` returns is a new one, too."""
 _KINDS = tuple(Kind)
 

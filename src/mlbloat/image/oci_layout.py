@@ -45,26 +45,34 @@ def find(store: Store, choice: str, question: Question) -> Stored:
 
 
 def _candidates(store: Store, top: Manifest, question: Question) -> list[_Candidate]:
-    """Return the images of an index and of the indexes in it; names of an index are names of its images."""
+    """Return the images of an index and of the indexes in it; names of an index are names of its images.
+
+    An index waits as its descriptor, not as its content: a hostile one names the same large index many times.
+    """
     found: list[_Candidate] = []
-    waiting: deque[tuple[Manifest, tuple[str, ...], int]] = deque([(top, (), 0)])
+    waiting: deque[tuple[Descriptor, tuple[str, ...], int]] = deque()
     looked_at = 0
-    while waiting:
-        index, names, depth = waiting.popleft()
+
+    def look(index: Manifest, names: tuple[str, ...], depth: int) -> None:
+        nonlocal looked_at
+        looked_at += len(index.manifests or ())
+        if looked_at > _MAX_MANIFESTS or (depth > _MAX_DEPTH and index.manifests):
+            raise BadImageError(
+                f"cannot read {store.name}: its index names more than {_MAX_MANIFESTS} manifests, or indexes are "
+                f"nested more than {_MAX_DEPTH} deep; save one image alone"
+            )
         for descriptor in index.manifests or ():
-            looked_at += 1
-            if depth > _MAX_DEPTH or looked_at > _MAX_MANIFESTS:
-                raise BadImageError(
-                    f"cannot read {store.name}: its index names more than {_MAX_MANIFESTS} manifests, or indexes are "
-                    f"nested more than {_MAX_DEPTH} deep; save one image alone"
-                )
             own = _names(descriptor) or names
             if _is_index(descriptor):
-                digest, content = read_blob(store, descriptor, question)
-                nested = decode(content, Manifest, f"{digest} in {store.name}")
-                waiting.append((nested, (*own, str(digest)), depth + 1))
+                waiting.append((descriptor, own, depth + 1))
             elif not _is_attestation(descriptor):
                 found.append(_Candidate(descriptor, (*own, descriptor.digest)))
+
+    look(top, (), 0)
+    while waiting:
+        descriptor, names, depth = waiting.popleft()
+        digest, content = read_blob(store, descriptor, question)
+        look(decode(content, Manifest, f"{digest} in {store.name}"), (*names, str(digest)), depth)
     return found
 
 
@@ -136,6 +144,7 @@ def _stored(store: Store, chosen: _Candidate, question: Question) -> Stored:
     _, config = read_blob(store, manifest.config, question)
     if not decode(config, ConfigDocument, f"{manifest.config.digest} in {store.name}").rootfs:
         raise BadImageError(f"cannot read {digest} in {store.name}: it is an artifact, not an image")
+    question.check_layers(len(manifest.layers))
     layers = []
     for descriptor in manifest.layers:
         layer_digest, blob = find_blob(store, descriptor)

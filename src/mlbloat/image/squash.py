@@ -16,9 +16,11 @@ from typing import BinaryIO
 from mlbloat.errors import BadImageError
 from mlbloat.model.filetree import MAX_LINKS, Contents, Entry, FileTree, Kind
 from mlbloat.model.image import Image, LayerSource
+from mlbloat.tarstream import DEFAULT_LIMITS, Budget, Limits, OverLimitError
 
 NO_MEMBER = -1
 """`Entry.member` of a directory that no tar holds: the root, or a parent that a layer takes for granted."""
+_PATH_MAX = 4096
 
 
 @dataclass(slots=True)
@@ -45,19 +47,25 @@ class LayerContents:
         return self.sources[layer].open(replace(entry, layer=layer, member=member))
 
 
-def squash(image: Image) -> FileTree:
+def squash(image: Image, limits: Limits = DEFAULT_LIMITS) -> FileTree:
     """Merge the layers of an image into its root file system."""
     contents = LayerContents(tuple(layer.source for layer in image.layers))
     digests = tuple(str(layer.diff_id) for layer in image.layers)
-    return merge([layer.entries for layer in image.layers], contents, image.reference, digests)
+    return merge([layer.entries for layer in image.layers], contents, image.reference, digests, limits)
 
 
-def merge(layers: Sequence[Iterable[Entry]], contents: Contents, name: str, digests: tuple[str, ...] = ()) -> FileTree:
+def merge(
+    layers: Sequence[Iterable[Entry]],
+    contents: Contents,
+    name: str,
+    digests: tuple[str, ...] = (),
+    limits: Limits = DEFAULT_LIMITS,
+) -> FileTree:
     """Merge the entries of layers, lowest first; `name` is what errors call the image."""
-    merged = _implied("/", 0)
+    merged, budget = _implied("/", 0), Budget(limits)
     for number, entries in enumerate(layers):
         ordered = tuple(entries)
-        upper = _Growth(_implied("/", number), merged, f"layer {number} of {name}")
+        upper = _Growth(_implied("/", number), merged, f"layer {number} of {name}", budget)
         for entry in ordered:
             if entry.kind not in (Kind.WHITEOUT, Kind.OPAQUE):
                 upper.place(entry)
@@ -67,7 +75,7 @@ def merge(layers: Sequence[Iterable[Entry]], contents: Contents, name: str, dige
     return FileTree(_collect(merged), contents, digests)
 
 
-def resolve(entries: tuple[Entry, ...], name: str) -> tuple[Entry, ...]:
+def resolve(entries: tuple[Entry, ...], name: str, limits: Limits = DEFAULT_LIMITS) -> tuple[Entry, ...]:
     """Return the entries of one layer with the paths at which they end up.
 
     They differ from the tar's where a member is named through a symbolic link of the same layer.
@@ -75,7 +83,7 @@ def resolve(entries: tuple[Entry, ...], name: str) -> tuple[Entry, ...]:
     links = {entry.path for entry in entries if entry.kind is Kind.SYMLINK}
     if links.isdisjoint(_parents(entries)):
         return entries
-    growth = _Growth(_implied("/", 0), _implied("/", 0), name)
+    growth = _Growth(_implied("/", 0), _implied("/", 0), name, Budget(limits))
     result = []
     for entry in entries:
         found = replace(entry, path=growth.canonical(entry.path))
@@ -112,6 +120,8 @@ class _Growth:
     lower: _Node
     """What is below; hard links may name its files."""
     name: str
+    budget: Budget
+    """Of what is not written in the layer: directories taken for granted, links followed."""
     seen: dict[str, _Node] = field(default_factory=dict)
     """Where directories were found, by the path that led there; good until a member replaces another."""
 
@@ -148,7 +158,7 @@ class _Growth:
         return replace(target.entry, path=entry.path, layer=entry.layer, member=entry.member)
 
     def _find(self, root: _Node, path: str) -> _Node | None:
-        growth = self if root is self.root else _Growth(root, root, self.name)
+        growth = self if root is self.root else _Growth(root, root, self.name, self.budget)
         parent, name = posixpath.split(path)
         node, _ = growth._walk(parent, make=False, what=path)
         return node.children.get(name) if node is not None else None
@@ -175,8 +185,7 @@ class _Growth:
                 continue
             child = stack[-1].children.get(part)
             if child is None and make:
-                child = _implied(posixpath.join(stack[-1].entry.path, part), self.root.entry.layer)
-                stack[-1].children[part] = child
+                child = stack[-1].children[part] = self._taken_for_granted(stack[-1].entry.path, part)
             if child is None:
                 return None, posixpath.join(stack[-1].entry.path, part, *reversed(pending))
             if child.entry.kind is Kind.SYMLINK:
@@ -184,6 +193,7 @@ class _Growth:
                 if followed > MAX_LINKS:
                     raise self._broken(f"{what[:200]!r} is below symbolic links that never end")
                 target = child.entry.target
+                self._take(0, len(target))
                 stack = [self.root] if target.startswith("/") else stack
                 pending.extend(part for part in reversed(target.split("/")) if part not in ("", "."))
             elif child.entry.kind is Kind.DIRECTORY:
@@ -191,6 +201,19 @@ class _Growth:
             else:
                 return None, posixpath.join(child.entry.path, *reversed(pending))
         return stack[-1], stack[-1].entry.path
+
+    def _taken_for_granted(self, parent: str, name: str) -> _Node:
+        path = posixpath.join(parent, name)
+        if len(path) > _PATH_MAX:
+            raise self._broken(f"the name {path[:200]!r}… is longer than Linux allows")
+        self._take(1, len(path))
+        return _implied(path, self.root.entry.layer)
+
+    def _take(self, entries: int, metadata_bytes: int) -> None:
+        try:
+            self.budget.take(entries, metadata_bytes)
+        except OverLimitError as error:
+            raise BadImageError(f"cannot merge {self.name}: {error}") from None
 
     def _broken(self, why: str) -> BadImageError:
         return BadImageError(f"cannot merge {self.name}: {why}; pull or save the image again")

@@ -50,7 +50,7 @@ class Archive:
 def open_archive(path: Path, question: Question) -> Archive:
     """Index an archive of images; one that is compressed as a whole is decompressed into the workspace first."""
     window = Window.whole(path)
-    if decoder_of(window, question.reference) is not None:
+    if decoder_of(window) is not None:
         question.meter.begin("decompressing archive", window.size_bytes)
         unpacked = unpack(
             window,
@@ -64,8 +64,9 @@ def open_archive(path: Path, question: Question) -> Archive:
         window = unpacked.tar
     tar = TarLayer(tar=window, name=question.reference, limits=question.limits)
     with window.open() as stream:
-        entries = index(stream, name=question.reference, limits=question.limits)
-    return Archive(tar, merge([entries], LayerContents((tar,)), question.reference), question.reference)
+        entries = index(stream, name=question.reference, limits=question.limits, budget=question.budget)
+    tree = merge([entries], LayerContents((tar,)), question.reference, limits=question.limits)
+    return Archive(tar, tree, question.reference)
 
 
 def read(store: Store, name: str, question: Question) -> bytes:
@@ -74,8 +75,8 @@ def read(store: Store, name: str, question: Question) -> bytes:
     limit = question.limits.document_bytes
     if window.size_bytes > limit:
         raise BadImageError(
-            f"cannot read {name} in {store.name}: it is larger than {limit} bytes (limit document_bytes); "
-            "pull or save the image again"
+            f"cannot read {name} in {store.name}: it is larger than {limit} bytes; "
+            f"{question.limits.advice('document_bytes')}"
         )
     with window.open() as stream:
         return stream.read()

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlbloat.cache import Cache, NoCache
-from mlbloat.errors import UsageError
+from mlbloat.errors import BadImageError, UsageError
 from mlbloat.image.meter import Meter
 from mlbloat.model.digest import Digest
 from mlbloat.model.image import Platform
-from mlbloat.tarstream import Limits, Window
+from mlbloat.tarstream import Budget, Limits, Window
 
+MAX_LAYERS = 1000
+"""Docker stacks 125, overlayfs itself 500."""
 _MACHINES = {
     "x86_64": ("amd64", ""),
     "aarch64": ("arm64", ""),
@@ -34,12 +36,21 @@ class Question:
     platform: Platform | None = None
     """None: the host's, where the source has several."""
     limits: Limits = field(default_factory=Limits)
+    budget: Budget = field(default_factory=Budget)
+    """Shared by the archive and all layers."""
     meter: Meter = field(default_factory=Meter)
     cache: Cache = field(default_factory=NoCache)
 
     @property
     def wanted(self) -> Platform:
         return self.platform or host_platform()
+
+    def check_layers(self, count: int) -> None:
+        """Refuse more layers than any engine can stack, before one of them is looked for."""
+        if count > MAX_LAYERS:
+            raise BadImageError(
+                f"cannot read {self.reference}: it has {count} layers (at most {MAX_LAYERS}); squash it"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,9 @@ A compressed layer is decompressed once, into a file named by its diff ID; one t
 place. Media types lie often enough that the content decides.
 """
 
+import bz2
 import hashlib
+import lzma
 import sys
 import tempfile
 from collections import deque
@@ -30,6 +32,8 @@ _READ_BYTES = 256 << 10
 _EXPAND_BYTES = 4 << 20
 """Most that one step of a decompressor may return."""
 _CHUNKS_BEHIND = 3
+_XZ_MEMORY_BYTES = 128 << 20
+"""Enough for every preset; `xz -9` needs 65 MiB, and a stream may ask for gigabytes."""
 
 
 class _Decoder(Protocol):
@@ -49,14 +53,24 @@ def _gzip() -> _Decoder:
     return decoder
 
 
+def _xz() -> _Decoder:
+    return lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES)
+
+
 _DECODERS: tuple[tuple[bytes, Callable[[], _Decoder]], ...] = (
     (b"\x1f\x8b", _gzip),
     (b"\x28\xb5\x2f\xfd", zstd.ZstdDecompressor),
+    (b"BZh", bz2.BZ2Decompressor),
+    (b"\xfd7zXZ\0", _xz),
     *((bytes([0x50 + number]) + b"\x2a\x4d\x18", zstd.ZstdDecompressor) for number in range(16)),
 )
 """By magic; zstd data may begin with a skippable frame (RFC 8878, 3.1.2)."""
-_ERRORS: tuple[type[Exception], ...] = (cast(type[Exception], igzip_lib.error), zstd.ZstdError, EOFError)
-_REFUSED = ((b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz"))
+_ERRORS: tuple[type[Exception], ...] = (
+    cast(type[Exception], igzip_lib.error),
+    zstd.ZstdError,
+    lzma.LZMAError,
+    EOFError,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +114,7 @@ def unpack(
     meter: Meter,
 ) -> Unpacked:
     """Check a blob against its digest and its content against the diff ID; decompress it if need be."""
-    decoder = decoder_of(blob, name)
+    decoder = decoder_of(blob)
     if decoder is None:
         hashes = _Hashes(digest, diff_id)
         for chunk in _read(blob, meter):
@@ -125,13 +139,10 @@ def unpack(
     return Unpacked(tar=Window.whole(path), diff_id=found, compressed=True)
 
 
-def decoder_of(blob: Window, name: str) -> Callable[[], _Decoder] | None:
+def decoder_of(blob: Window) -> Callable[[], _Decoder] | None:
     """Recognise compressed content by its first bytes; None: it is not compressed."""
     with blob.open() as stream:
         start = stream.read(8)
-    for magic, method in _REFUSED:
-        if start.startswith(magic):
-            raise BadImageError(f"cannot read {name}: it is compressed with {method}; use gzip, zstd or nothing")
     return next((decoder for magic, decoder in _DECODERS if start.startswith(magic)), None)
 
 
@@ -169,8 +180,8 @@ def _expand(
             expanded += len(content)
             if expanded > limits.ratio_from_bytes and expanded > limits.ratio * blob.size_bytes:
                 raise BadImageError(
-                    f"cannot read {name}: it grows to more than {limits.ratio} times its compressed size "
-                    "(limit ratio); do not use this image unless you know why"
+                    f"cannot read {name}: it grows to more than {limits.ratio} times its compressed size; "
+                    f"{limits.advice('ratio')}"
                 )
             check_size(meter.expanded(len(content)), limits, name)
             yield content
@@ -191,7 +202,10 @@ def _frames(chunks: Iterator[bytes], new: Callable[[], _Decoder]) -> Iterator[by
             waiting = next(chunks, b"")
             if not waiting:
                 raise EOFError("its compressed data is cut off")
-        content = decoder.decompress(waiting, max_length=_EXPAND_BYTES)
+        try:
+            content = decoder.decompress(waiting, max_length=_EXPAND_BYTES)
+        except OSError as error:  # bzip2's way to say that data is damaged
+            raise EOFError(str(error)) from None
         waiting = b""
         if content:
             yield content
@@ -201,6 +215,6 @@ def check_size(expanded_bytes: int, limits: Limits, name: str) -> None:
     """Refuse an image that is larger than its user allows, all layers together."""
     if expanded_bytes > limits.image_bytes:
         raise BadImageError(
-            f"cannot read {name}: the image has more than {limits.image_bytes} bytes uncompressed (limit image_bytes); "
-            "do not use this image unless you know why"
+            f"cannot read {name}: the image has more than {limits.image_bytes} bytes uncompressed; "
+            f"{limits.advice('image_bytes')}"
         )

@@ -121,10 +121,12 @@ class FileTree(Mapping[str, Entry]):
         return self._children.get(directory, ())
 
     def below(self, directory: str) -> Iterator[Entry]:
-        """Every entry under a directory, itself not included."""
-        for path in self.children(directory):
+        """Every entry under a directory, itself not included; a directory comes before what is in it."""
+        waiting = list(reversed(self.children(directory)))
+        while waiting:
+            path = waiting.pop()
             yield self.entries[path]
-            yield from self.below(path)
+            waiting.extend(reversed(self.children(path)))
 
     def find(self, path: str, *, follow: bool = True) -> Found:
         """Look a path up as the kernel would inside the image: links, `.` and `..` resolved component by component.

@@ -1,7 +1,22 @@
 """The only code that reads or writes tar: hostile input, reproducible output."""
 
-from mlbloat.tarstream.header import Limits, index
+from mlbloat.tarstream.header import account, index
 from mlbloat.tarstream.layer import TarLayer, Window
+from mlbloat.tarstream.limits import DEFAULT_LIMITS, LIMIT_NAMES, Budget, Limits, OverLimitError
 from mlbloat.tarstream.write import archive, encode, end_of_archive, padding
 
-__all__ = ["Limits", "TarLayer", "Window", "archive", "encode", "end_of_archive", "index", "padding"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "LIMIT_NAMES",
+    "Budget",
+    "Limits",
+    "OverLimitError",
+    "TarLayer",
+    "Window",
+    "account",
+    "archive",
+    "encode",
+    "end_of_archive",
+    "index",
+    "padding",
+]

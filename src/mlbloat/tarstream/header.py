@@ -12,7 +12,7 @@ https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md#whiteouts
 import posixpath
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import BinaryIO, NamedTuple
 
@@ -20,12 +20,18 @@ from mlbloat.errors import BadImageError
 from mlbloat.model.filetree import Entry, Kind
 from mlbloat.tarstream import sparse
 from mlbloat.tarstream.block import BLOCK, Block, BrokenTarError, decimal, padded, parse
+from mlbloat.tarstream.limits import DEFAULT_LIMITS, Budget, Limits, OverLimitError
 from mlbloat.tarstream.sparse import Extent, Records
 
 OPAQUE_NAME = ".wh..wh..opq"
 _LARGEST_ID = 2**32 - 2
 _LATEST_SECONDS = 2**40
 """Some 35,000 years away; no file system keeps a later time."""
+_NAME_MAX = 255
+_PATH_MAX = 4096
+"""In bytes, with the NUL at the end."""
+_ALWAYS_FITS = _NAME_MAX // 4
+"""So many characters are never too many bytes."""
 WHITEOUT_PREFIX = ".wh."
 _AUFS_PREFIX = ".wh..wh."
 """AUFS' own bookkeeping (`.wh..wh.plnk`, `.wh..wh.aufs`): engines pass over it."""
@@ -44,24 +50,6 @@ _KINDS = {
     tarfile.FIFOTYPE: Kind.FIFO,
 }
 _EXTENSIONS = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What an image may ask of this machine; each can be raised for an image that is trusted."""
-
-    entries: int = 5_000_000
-    """Members of one layer."""
-    header_bytes: int = 1 << 20
-    """Extension headers of one member; the limit of Go's archive/tar, so of most engines."""
-    path_components: int = 512
-    image_bytes: int = 64 << 30
-    """All layers of an image, uncompressed."""
-    document_bytes: int = 8 << 20
-    """One JSON document: an index, a manifest or a configuration."""
-    ratio: int = 1000
-    """Uncompressed by compressed bytes, checked above `ratio_from_bytes`."""
-    ratio_from_bytes: int = 1 << 30
 
 
 class Member(NamedTuple):
@@ -84,25 +72,45 @@ class _Extensions:
     size_bytes: int = 0
 
 
-def index(tar: BinaryIO, *, name: str, layer: int = 0, limits: Limits = Limits()) -> tuple[Entry, ...]:
+def index(
+    tar: BinaryIO, *, name: str, layer: int = 0, limits: Limits = DEFAULT_LIMITS, budget: Budget | None = None
+) -> tuple[Entry, ...]:
     """Read the entries of a seekable, uncompressed tar in its own order; only headers are read.
 
-    A name that comes twice is two entries: the later one replaces the earlier when the layer is applied.
+    A name that comes twice is two entries: the later one replaces the earlier when the layer is applied. `budget` is
+    what the layers of one image share; without it this tar has the limits for itself.
     """
     entries: list[Entry] = []
+    left = budget or Budget(limits)
     try:
         for member in members(tar, layer=layer, limits=limits):
-            if len(entries) >= limits.entries:
-                raise BrokenTarError(f"it has more than {limits.entries} entries (limit entries)")
+            left.take(1, _weight(member.entry))
             entry = _unmask(member.entry)
             if entry is not None:
                 entries.append(entry)
+    except OverLimitError as error:
+        raise BadImageError(f"cannot read {name}: {error}") from None
     except BrokenTarError as error:
         raise BadImageError(f"cannot read {name}: {error}; pull or save the image again") from None
     return tuple(entries)
 
 
-def members(tar: BinaryIO, *, layer: int = 0, limits: Limits = Limits()) -> Iterator[Member]:
+def account(entries: Iterable[Entry], *, name: str, budget: Budget) -> None:
+    """Take entries that were indexed earlier out of a budget."""
+    try:
+        for entry in entries:
+            budget.take(1, _weight(entry))
+    except OverLimitError as error:
+        raise BadImageError(f"cannot read {name}: {error}") from None
+
+
+def _weight(entry: Entry) -> int:
+    """Count the characters and bytes that an entry keeps in memory."""
+    attributes = sum(len(name) + len(value) for name, value in entry.xattrs) if entry.xattrs else 0
+    return len(entry.path) + len(entry.target) + attributes
+
+
+def members(tar: BinaryIO, *, layer: int = 0, limits: Limits = DEFAULT_LIMITS) -> Iterator[Member]:
     """Yield the members as the tar has them, whiteouts as the plain files that they are."""
     size = tar.seek(0, 2)
     offset = 0
@@ -158,7 +166,9 @@ def _content_bytes(stored: int, offset: int, size: int) -> int:
 
 def _extension(tar: BinaryIO, header: Block, offset: int, size: int, before_bytes: int, limits: Limits) -> bytes:
     if before_bytes + BLOCK + header.size_bytes > limits.header_bytes:
-        raise BrokenTarError(f"extension headers exceed {limits.header_bytes} bytes (limit header_bytes)")
+        raise OverLimitError(
+            f"the extension headers of a member exceed {limits.header_bytes} bytes; {limits.advice('header_bytes')}"
+        )
     _content_bytes(header.size_bytes, offset + BLOCK, size)
     tar.seek(offset + BLOCK)
     return tar.read(header.size_bytes)
@@ -240,8 +250,17 @@ def _check_range(entry: Entry) -> None:
     """Refuse what no file system of Linux can hold."""
     if not 0 <= max(entry.uid, entry.gid) <= _LARGEST_ID or abs(entry.mtime) > _LATEST_SECONDS:
         raise BrokenTarError(f"{entry.path[:200]!r} has an owner or a time out of range")
+    names = (entry.path, entry.target if entry.kind is Kind.HARDLINK else "")
+    too_long = [name for name in names if len(name) > _ALWAYS_FITS and not _fits(name)]
+    if too_long or len(entry.target) >= _PATH_MAX:
+        raise BrokenTarError(f"the name {(too_long or [entry.target])[0][:200]!r}… is longer than Linux allows")
     if any("\0" in name for name, _ in entry.xattrs):
         raise BrokenTarError(f"{entry.path[:200]!r} has an extended attribute with a NUL byte in its name")
+
+
+def _fits(name: str) -> bool:
+    encoded = name.encode("utf-8", "surrogateescape")
+    return len(encoded) < _PATH_MAX and all(len(part) <= _NAME_MAX for part in encoded.split(b"/"))
 
 
 def _text(override: bytes | None, value: bytes) -> str:
@@ -277,14 +296,17 @@ def normal_path(name: str, limits: Limits) -> str:
     if ".." in parts:
         raise BrokenTarError(f"the name {name[:200]!r} leaves the root")
     if len(parts) > limits.path_components:
-        raise BrokenTarError(
-            f"the name {name[:200]!r}… is deeper than {limits.path_components} (limit path_components)"
+        raise OverLimitError(
+            f"the name {name[:200]!r}… is deeper than {limits.path_components} directories; "
+            f"{limits.advice('path_components')}"
         )
     return "/" + "/".join(parts)
 
 
 def _unmask(entry: Entry) -> Entry | None:
-    """Return a whiteout for the file that stands for one; None for AUFS' bookkeeping."""
+    """Return a whiteout for what stands for one; None for AUFS' bookkeeping."""
+    if entry.kind is Kind.CHARACTER and entry.device == (0, 0):
+        return replace(entry, kind=Kind.WHITEOUT)  # to overlayfs, which every engine uses
     if WHITEOUT_PREFIX not in entry.path:
         return entry
     directory, name = posixpath.split(entry.path)

@@ -12,7 +12,8 @@ from typing import BinaryIO, cast
 from mlbloat.errors import BadImageError
 from mlbloat.model.filetree import Entry
 from mlbloat.tarstream.block import BrokenTarError
-from mlbloat.tarstream.header import Limits, Member, read_member
+from mlbloat.tarstream.header import Member, read_member
+from mlbloat.tarstream.limits import Limits
 from mlbloat.tarstream.sparse import Extent
 
 _CHUNK_BYTES = 1 << 20

@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple
 
 from mlbloat.tarstream.block import BLOCK, BrokenTarError, decimal, number, padded
 
-MAX_SEGMENTS = 1_000_000
+MAX_SEGMENTS = 100_000
 
 Extent = tuple[int, int, int]
 """Position in the file, offset in the tar, length."""
