@@ -332,6 +332,37 @@ def test_a_signal_unwinds_once_and_a_second_one_does_not_cut_it_short(name: str)
     ]
 
 
+_INTERRUPTED_EARLY = """
+import os, signal, sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+from mlbloat.__main__ import main
+sys.argv = ["mlbloat", "scan", "docker:a"]
+main()
+"""
+_INTERRUPTED_IN_EXEC = """
+import sys
+from mlbloat import cli, pipeline
+pipeline.scan = lambda request, talk: exec("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+sys.argv = ["mlbloat", "scan", "docker:a"]
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(("program", "lines"), [(_INTERRUPTED_EARLY, 0), (_INTERRUPTED_IN_EXEC, 1)])
+def test_an_interrupt_is_130_while_imports_run_and_inside_exec(program: str, lines: int) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (130, "", lines)
+
+
 def test_an_ignored_hangup_stays_ignored() -> None:
     """`nohup mlbloat …` goes on when its terminal closes."""
     ended = subprocess.run(

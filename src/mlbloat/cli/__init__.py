@@ -1,5 +1,6 @@
 """The command line: parse, call the pipeline, print. Errors become exit codes here and nowhere else."""
 
+import contextlib
 import io
 import os
 import signal
@@ -31,7 +32,13 @@ def main() -> NoReturn:
         # Paths of an image are bytes; one that is not UTF-8 must not end the report. A closed stream is None.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(_run())
+    status = _run()
+    if status == INTERRUPTED:
+        # An interrupt that fell into exec(), as dataclasses use it, would make Python end by the signal instead.
+        with contextlib.suppress(OSError, AttributeError):  # its reader may be gone, and so may it
+            sys.stdout.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _run() -> int:
