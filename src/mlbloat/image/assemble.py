@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlbloat.errors import BadImageError, ImageNotFoundError
 from mlbloat.image import indexes
@@ -87,7 +87,7 @@ def _read(job: _Job, question: Question) -> Layer:
         name=job.name,
         directory=question.workspace / "layers",
         limits=question.limits,
-        meter=question.meter,
+        meter=question.meter.part(f"layer {job.number}", job.stored.blob.size_bytes),
     )
     found = indexes.load(question.cache, job.diff_id, job.number)
     if found is None:
@@ -95,9 +95,10 @@ def _read(job: _Job, question: Question) -> Layer:
         if not job.stored.written:
             indexes.save(question.cache, job.diff_id, found)
     else:
-        check_size(question.meter.expanded(found.tar_bytes), question.limits, job.name)
+        check_size(blob.meter.expanded(found.tar_bytes), question.limits, job.name)
         account(found.entries, name=job.name, budget=question.budget)
-        question.meter.add(job.stored.blob.size_bytes)
+        blob.meter.add(job.stored.blob.size_bytes)
+        blob = replace(blob, meter=question.meter.later(f"layer {job.number}", job.stored.blob.size_bytes))
     return Layer(
         diff_id=job.diff_id,
         created_by=job.created_by,
