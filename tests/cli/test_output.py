@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -167,19 +168,49 @@ def test_a_file_has_no_color(mlbloat: Mlbloat, report_file: Path) -> None:
     assert "\x1b" not in mlbloat("convert", report_file).stdout
 
 
-def _talked(*, quiet: bool = False, verbose: bool = False, terminal: bool) -> str:
-    stream = io.StringIO()
-    talker = Talker(quiet=quiet, verbose=verbose, stream=stream, terminal=terminal)
+def _talked(*, quiet: bool = False, verbose: bool = False, terminal: bool | None) -> str:
+    stream = _Terminal() if terminal is None else io.StringIO()
+    talker = Talker(quiet=quiet, verbose=verbose, stream=stream, terminal=terminal, pause_seconds=0)
     with talker.stage("reading \x1b[2Jimage"):
-        talker.progress("layer 1", 500, 1000)
+        talker.progress("reading layers", 0, 2000)
+        talker.progress("layer \x1b[2J", 500, 1000)
+        talker.progress("layer done", 1000, 1000)
     return stream.getvalue()
 
 
-def test_a_terminal_shows_the_stage_and_its_progress_and_ends_clean() -> None:
+def test_a_terminal_shows_the_stage_and_a_bar_for_each_layer_and_ends_clean() -> None:
     talk = _talked(terminal=True)
     assert "reading \\x1b[2Jimage …" in talk
-    assert "layer 1: 500 B of 1.00 kB" in talk
+    last = talk.rpartition("reading layers")[2]
+    assert "layer \\x1b[2J" in last
+    assert "0.5/1.0 kB" in last
+    assert "layer done" not in talk
     assert talk.endswith("\r\x1b[2K")
+    assert talk.rindex("\x1b[?25h") > talk.rindex("\x1b[?25l")  # the cursor is back
+
+
+@pytest.mark.parametrize(
+    ("variables", "shown"), [({}, True), ({"CI": "true"}, False), ({"TERM": "dumb"}, False), ({"NO_COLOR": "1"}, True)]
+)
+def test_bars_are_for_people_who_watch(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], shown: bool) -> None:
+    for name in ("CI", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    talk = _talked(terminal=None)
+    assert ("reading layers" in talk) is shown
+    assert (talk == "") is not shown
+    if "NO_COLOR" in variables:
+        assert not re.search(r"\x1b\[[0-9;]+m", talk.replace("\x1b[0m", ""))
+
+
+def test_a_stage_that_is_over_at_once_draws_no_bar() -> None:
+    stream = io.StringIO()
+    talker = Talker(quiet=False, verbose=False, stream=stream, terminal=True, pause_seconds=1000)
+    with talker.stage("reading"):
+        talker.progress("reading layers", 5, 10)
+    assert stream.getvalue() == "\r\x1b[2Kreading …\r\x1b[2K"
 
 
 def test_verbose_lines_have_times_and_no_escapes() -> None:

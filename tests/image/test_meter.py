@@ -19,6 +19,7 @@ def test_the_bytes_of_a_layer_count_for_the_layer_and_for_the_whole() -> None:
     one.add(4)
     two.add(20)
     assert told == [
+        ("reading layers", 0, 30),
         ("layer 0", 4, 10),
         ("reading layers", 4, 30),
         ("layer 1", 20, 20),

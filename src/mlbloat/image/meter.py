@@ -29,6 +29,7 @@ class Meter:
     def begin(self, text: str, total_bytes: int | None) -> None:
         with self._lock:
             self._text, self._done_bytes, self._total_bytes = text, 0, total_bytes
+            self._tell(0)
 
     def part(self, text: str, total_bytes: int) -> "Meter":
         """Return the meter of one layer: its bytes count for the whole, too, and stop with it."""
@@ -41,7 +42,7 @@ class Meter:
         """Return the meter of a layer that is counted already and may be read when somebody asks for a content."""
         meter = Meter(self._progress)
         meter._stopped = self._stopped
-        meter.begin(text, total_bytes)
+        meter._text, meter._total_bytes = text, total_bytes
         return meter
 
     def __reduce__(self) -> tuple[type["Meter"], tuple[()]]:
