@@ -4,8 +4,9 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+FUZZ_SECONDS ?= 60
 
-.PHONY: help demo test check format format-check lint types imports docs docs-check tests fresh bench clean
+.PHONY: help demo test check format format-check lint types imports docs docs-check tests fuzz fresh bench clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,7 +17,7 @@ demo: $(VENV)/.installed ## Scan, trace, slim and verify the image that ships wi
 test: $(VENV)/.developing ## Run the tests that need nothing but Python
 	@$(BIN)/pytest -m "not engine and not corpus"
 
-check: $(VENV)/.developing format-check lint types imports docs-check tests ## Everything that CI runs
+check: $(VENV)/.developing format-check lint types imports docs-check tests fuzz ## Everything that CI runs
 
 format: $(VENV)/.developing ## Format the code
 	@$(BIN)/ruff format .
@@ -42,6 +43,9 @@ docs-check: $(VENV)/.developing
 
 tests: $(VENV)/.developing ## Run every test; those that need an engine are skipped where it is missing
 	@$(BIN)/pytest -m "not corpus"
+
+fuzz: $(VENV)/.developing ## Fuzz whatever reads bytes of an image, for FUZZ_SECONDS=60
+	@$(BIN)/python -m tests.fuzz $(FUZZ_SECONDS)
 
 fresh: ## Run the two README commands in a clone inside a minimal Debian (root, mmdebstrap)
 	@.ci/fresh

@@ -78,6 +78,7 @@ def disk_line(path: Path) -> tuple[object, ...]:
         stat.S_IFLNK: Kind.SYMLINK,
         stat.S_IFIFO: Kind.FIFO,
         stat.S_IFCHR: Kind.CHARACTER,
+        stat.S_IFBLK: Kind.BLOCK,
     }
     kind = kinds[stat.S_IFMT(status.st_mode)]
     return (

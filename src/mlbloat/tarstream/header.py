@@ -34,7 +34,8 @@ _ALWAYS_FITS = _NAME_MAX // 4
 """So many characters are never too many bytes."""
 WHITEOUT_PREFIX = ".wh."
 _AUFS_PREFIX = ".wh..wh."
-"""AUFS' own bookkeeping (`.wh..wh.plnk`, `.wh..wh.aufs`): engines pass over it."""
+"""AUFS' own bookkeeping (`.wh..wh.aufs`, `.wh..wh.plnk`): no file. What is in the directory of that name is one, to
+docker and umoci, and hard links may name it."""
 _XATTR_PREFIX = b"SCHILY.xattr."
 
 _KINDS = {
@@ -312,7 +313,7 @@ def _unmask(entry: Entry) -> Entry | None:
     directory, name = posixpath.split(entry.path)
     if name == OPAQUE_NAME:
         return replace(entry, path=directory, kind=Kind.OPAQUE, size_bytes=0, target="")
-    if name.startswith(_AUFS_PREFIX) or entry.path.startswith("/" + _AUFS_PREFIX):
+    if name.startswith(_AUFS_PREFIX):
         return None
     if not name.startswith(WHITEOUT_PREFIX):
         return entry
