@@ -30,7 +30,7 @@ def main(words: list[str]) -> None:
 
 
 def _fuzz(target: Target, seconds: float) -> int:
-    end, count = time.monotonic() + seconds, 0
+    end, count, found = time.monotonic() + seconds, 0, False
 
     @given(target.inputs)
     @examples(
@@ -42,11 +42,16 @@ def _fuzz(target: Target, seconds: float) -> int:
         suppress_health_check=list(HealthCheck),
     )
     def run(value: object) -> None:
-        nonlocal count
+        nonlocal count, found
         faulthandler.dump_traceback_later(_HANGING_SECONDS, exit=True)
-        if time.monotonic() < end:
-            count += 1
+        if time.monotonic() >= end and not found:
+            return
+        count += 1
+        try:
             survives(target, value)
+        except BaseException:
+            found = True  # and is to be shrunk and shown, however long that takes
+            raise
 
     while time.monotonic() < end:
         run()

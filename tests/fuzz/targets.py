@@ -16,6 +16,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from mlbloat import pipeline, slim
 from mlbloat.errors import BadImageError, MlbloatError, UsageError
 from mlbloat.image import Limits, load, squash
 from mlbloat.image.meter import Meter
@@ -23,11 +24,16 @@ from mlbloat.image.squash import LayerContents, merge
 from mlbloat.image.unpack import unpack
 from mlbloat.model.filetree import FileTree, Kind
 from mlbloat.model.image import ImageConfig
+from mlbloat.model.mark import FileClass, Mark
+from mlbloat.model.use import Level
 from mlbloat.packages import take_inventory
+from mlbloat.pipeline import Request
 from mlbloat.report import json as saved
+from mlbloat.report import table
 from mlbloat.tarstream import TarLayer, Window, index
 from mlbloat.usage import marking, static
 from mlbloat.usage.trace import load_profile
+from mlbloat.verify import compare
 from tests.fuzz.mutation import checked, damaged
 from tests.support import images, reports
 from tests.support.elf import elf_file
@@ -153,11 +159,10 @@ def _layout(damage: tuple[str, bytes]) -> None:
     files |= {"index.json": content} if name == "index" else {}
     files = {**_DOCKER, "manifest.json": content} if name == "docker" else files
     with _scratch() as space:
-        if name == "docker":
-            image = load(str(images.write_archive(space / "i", files)), space / "w", limits=_SMALL)
-        else:
-            image = load(str(images.write_dir(space / "i", files)), space / "w", limits=_SMALL)
-        _check_tree(squash(image, _SMALL))
+        write = images.write_archive if name == "docker" else images.write_dir
+        report = pipeline.scan(Request(reference=str(write(space / "i", files)), limits=_SMALL))
+        saved.render(report).encode("utf-8", "surrogateescape")
+        table.render(report, color=False).encode("utf-8", "surrogateescape")
 
 
 _PATHS = st.sampled_from(["/a", "/b", "/a/a", "/a/b", "/a/b/c", "/b/a", "/c/d", "/"])
@@ -174,6 +179,25 @@ def _layers(layers: list[list[tuple[str, Any]]]) -> None:
         path = images.oci_dir(space / "i", layers, compression="none")
         image = load(str(path), space / "w", limits=_SMALL)
         _check_tree(squash(image, _SMALL))
+
+
+def _slim(case: tuple[list[list[tuple[str, Any]]], set[str]]) -> None:
+    """Remove any files of any layers: what is written differs from the original by just these."""
+    layers, unwanted = case
+    with _scratch() as space:
+        image = load(str(images.oci_dir(space / "i", layers, compression="none")), space / "w", limits=_SMALL)
+        tree = squash(image, _SMALL)
+        marks = tuple(
+            Mark(entry.path, None, FileClass.UNUSED, ())
+            if entry.path in unwanted
+            else Mark(entry.path, Level.TRACED, FileClass.USED, ())
+            for entry in tree.files()
+        )
+        plan = slim.make_plan(image, tree, marks, Level.SAFE)
+        slim.write(image, plan, space / "s")
+        after = load(f"oci-dir:{space}/s", space / "v", limits=_SMALL)
+        documents = (image.config.document, after.config.document)
+        assert compare(tree, squash(after, _SMALL), *documents, plan.removed) == ()
 
 
 _STATUS = b"""Package: made
@@ -292,6 +316,7 @@ TARGETS = (
         _layout,
     ),
     Target("layers", _LAYERS, _layers),
+    Target("slim", st.tuples(_LAYERS, st.sets(_PATHS)), _slim),
     Target("tree", st.lists(_FILE, min_size=1, max_size=3), _tree),
     Target(
         "document",

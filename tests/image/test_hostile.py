@@ -125,6 +125,16 @@ def test_a_name_that_comes_100_times_is_its_last(tmp_path: Path) -> None:
     assert (tree.read(tree["/f"]), len(tree)) == (b"99", 2)
 
 
+@pytest.mark.parametrize(
+    "members",
+    [[("/a", Link("/")), ("/a/a", b"")], [("/l", Link("d")), ("/l/f", b"x"), ("/l", None)]],
+)
+def test_a_link_that_members_go_through_cannot_be_replaced_in_its_layer(tmp_path: Path, members: Members) -> None:
+    """What remained of the layer would mean other files."""
+    with pytest.raises(BadImageError, match=r"a second '/[al]' replaces a symbolic link that members go through"):
+        paths(tmp_path / "image", members)
+
+
 def test_the_limit_of_entries_is_for_all_layers_together(tmp_path: Path) -> None:
     layers: list[Members] = [{f"/{layer}.{number}": b"" for number in range(10)} for layer in range(3)]
     assert len(paths(tmp_path / "image", *layers, limits=Limits(entries=30))) == 31

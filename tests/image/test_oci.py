@@ -238,6 +238,13 @@ def layout_with(document: dict[str, object], layers: list[bytes]) -> dict[str, b
     return files | images.oci_layout([descriptor(images._MANIFEST_TYPE, manifest)])
 
 
+def _nested(depth: int) -> object:
+    value: object = "[[[["
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 TAR = images.layer_tar({"/a": b"x"})
 
 
@@ -249,6 +256,7 @@ TAR = images.layer_tar({"/a": b"x"})
         ({"rootfs": {"diff_ids": ["md5:1"]}}, "not a digest"),
         ({"rootfs": {"diff_ids": 5}}, "Expected `array"),
         ({"mediaType": "application/vnd.example.model"}, "an artifact, not an image"),
+        ({"rootfs": {"diff_ids": [images.sha256(TAR)]}, "x": _nested(500)}, "nested more than 100 deep"),
     ],
 )
 def test_configurations_that_do_not_fit_the_layers_are_refused(
@@ -256,6 +264,18 @@ def test_configurations_that_do_not_fit_the_layers_are_refused(
 ) -> None:
     path = images.write_dir(tmp_path / "i", layout_with(document, [TAR]))
     with pytest.raises(BadImageError, match=why):
+        load(f"oci-dir:{path}", tmp_path / "w")
+
+
+def test_a_number_that_nobody_can_read_is_refused(tmp_path: Path) -> None:
+    document: dict[str, object] = {"rootfs": {"diff_ids": [images.sha256(TAR)]}, "x": "NUMBER"}
+    files = layout_with(document, [TAR])
+    config = files[config_blob(files)].replace(b'"NUMBER"', b"1" * 5000)
+    manifest = json.dumps({"config": descriptor("c", config), "layers": [descriptor("l", TAR)]}).encode()
+    files |= {images.blob_name(blob): blob for blob in (config, manifest)}
+    files |= images.oci_layout([descriptor("m", manifest)])
+    path = images.write_dir(tmp_path / "i", files)
+    with pytest.raises(BadImageError, match=r"cannot read the configuration of .*digits"):
         load(f"oci-dir:{path}", tmp_path / "w")
 
 

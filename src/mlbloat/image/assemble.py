@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from mlbloat.errors import BadImageError, ImageNotFoundError
 from mlbloat.image import indexes
 from mlbloat.image.blob import BlobLayer
-from mlbloat.image.documents import ConfigDocument, decode, digest_of
+from mlbloat.image.documents import decode_config, digest_of
 from mlbloat.image.squash import resolve
 from mlbloat.image.stored import Question, Stored, StoredLayer, same_platform
 from mlbloat.image.unpack import check_size
@@ -31,7 +31,7 @@ class _Job:
 def assemble(stored: Stored, question: Question) -> Image:
     """Read all layers, several at once."""
     name = f"the configuration of {question.reference}"
-    document = decode(stored.config, ConfigDocument, name)
+    document = decode_config(stored.config, name)
     platform = document.value()
     if question.platform is not None and not same_platform(platform, question.platform):
         raise ImageNotFoundError(f"cannot find {question.platform} in {question.reference}: the image is {platform}")

@@ -6,6 +6,8 @@ https://github.com/opencontainers/image-spec/tree/v1.1.0
 https://github.com/moby/docker-image-spec/blob/v1.3.1/spec.md
 """
 
+import json
+import re
 from typing import TypeVar
 
 import msgspec
@@ -13,6 +15,9 @@ import msgspec
 from mlbloat.errors import BadImageError
 from mlbloat.model.digest import Digest
 from mlbloat.model.image import ImageConfig, Platform
+
+_NESTING = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_MAX_DEPTH = 100
 
 
 class PlatformObject(msgspec.Struct, frozen=True):
@@ -109,6 +114,21 @@ def decode(content: bytes, kind: type[Document], name: str) -> Document:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise BadImageError(f"cannot read {name}: {error}; pull or save the image again") from None
+
+
+def decode_config(content: bytes, name: str) -> ConfigDocument:
+    """Read a configuration; its other fields are copied and compared later, so they must be plain, too."""
+    document = decode(content, ConfigDocument, name)
+    depth = 0
+    for mark in _NESTING.finditer(content):
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(mark[0], 0)
+        if depth > _MAX_DEPTH:
+            raise BadImageError(f"cannot read {name}: it is nested more than {_MAX_DEPTH} deep; build the image again")
+    try:
+        json.loads(content)
+    except ValueError as error:  # a number of thousands of digits
+        raise BadImageError(f"cannot read {name}: {error}; pull or save the image again") from None
+    return document
 
 
 def digest_of(text: str, name: str) -> Digest:

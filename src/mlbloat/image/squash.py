@@ -124,6 +124,8 @@ class _Growth:
     """Of what is not written in the layer: directories taken for granted, links followed."""
     seen: dict[str, _Node] = field(default_factory=dict)
     """Where directories were found, by the path that led there; good until a member replaces another."""
+    followed: set[str] = field(default_factory=set)
+    """Links that led a member somewhere."""
 
     def place(self, entry: Entry) -> None:
         """Add a member as an extractor would; what it replaces goes, with all that is below it."""
@@ -141,8 +143,14 @@ class _Growth:
             there.entry = placed
         else:
             if there is not None:
-                self.seen.clear()
+                self._let_go(path)
             parent.children[name] = _Node(placed)
+
+    def _let_go(self, path: str) -> None:
+        """Forget what was found; refuse when a member would mean another file than when it was read alone."""
+        if path in self.followed:
+            raise self._broken(f"a second {path[:200]!r} replaces a symbolic link that members go through")
+        self.seen.clear()
 
     def canonical(self, path: str) -> str:
         """Return where a path leads in this layer; the last component is not followed."""
@@ -193,6 +201,7 @@ class _Growth:
                 if followed > MAX_LINKS:
                     raise self._broken(f"{what[:200]!r} is below symbolic links that never end")
                 target = child.entry.target
+                self.followed.add(child.entry.path)
                 self._take(0, len(target))
                 stack = [self.root] if target.startswith("/") else stack
                 pending.extend(part for part in reversed(target.split("/")) if part not in ("", "."))

@@ -79,7 +79,7 @@ def _sources(reader: DatabaseReader, meta: str) -> Iterator[_Source]:
             continue
         try:
             record = msgspec.json.decode(content, type=_Record)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             reader.broken(path, str(error))
             continue
         if _NAME.fullmatch(record.name) and record.version and record.version.isprintable():

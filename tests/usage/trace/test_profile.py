@@ -45,6 +45,7 @@ def test_the_same_records_give_the_same_text() -> None:
     [
         ("", "as a profile: "),
         ("[]", "as a profile: "),
+        ('{"x": ' + "[" * 100_000, "as a profile: "),
         ('{"kind": "mlbloat.report", "format": 1}', "it is none; record one with mlbloat trace"),
         ('{"kind": "mlbloat.profile", "format": 2}', "its format is 2, this mlbloat reads 1; record it again"),
         ('{"kind": "mlbloat.profile", "format": 1}', "missing required field `runs`"),

@@ -67,7 +67,7 @@ def load_profile(path: Path) -> tuple[RunRecord, ...]:
             )
         profile = msgspec.json.decode(content, type=_Profile)
         return tuple(_loaded(run) for run in profile.runs)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise UsageError(f"cannot use {path} as a profile: {error}; record one with mlbloat trace") from error
 
 
