@@ -1,7 +1,9 @@
 """OCI layouts, as a directory and as an archive."""
 
+import bz2
 import gzip
 import json
+import lzma
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -95,6 +97,9 @@ def test_names_of_members_in_an_archive_may_begin_with_a_dot(tmp_path: Path) -> 
 
 def test_an_archive_that_is_compressed_as_a_whole_is_read(tmp_path: Path) -> None:
     plain = images.oci_archive(tmp_path / "plain", LAYERS).read_bytes()
+    for method in (bz2, lzma):
+        (tmp_path / "i.tar").write_bytes(method.compress(plain))
+        assert "/etc/b" in names(str(tmp_path / "i.tar"), tmp_path / method.__name__)
     (tmp_path / "i.tar.gz").write_bytes(gzip.compress(plain))
     image = load(str(tmp_path / "i.tar.gz"), tmp_path / "w")
     assert (image.reference, "/etc/b" in squash(image)) == (f"oci-archive:{tmp_path}/i.tar.gz", True)
@@ -163,6 +168,34 @@ def test_attestations_are_no_images(tmp_path: Path) -> None:
     index["manifests"][1]["annotations"]["vnd.docker.reference.type"] = "attestation-manifest"
     path = images.write_dir(tmp_path / "i", files | {"index.json": json.dumps(index).encode()})
     assert "/one" in names(str(path), tmp_path / "w")
+
+
+def test_what_is_attached_to_an_image_since_oci_1_1_is_no_image(tmp_path: Path) -> None:
+    """`oras attach` and `cosign` leave their manifests beside the image's, with an artifactType and no platform."""
+    files = several(one=("v1", "amd64"))
+    index = json.loads(files["index.json"])
+    attached = json.dumps({"artifactType": "application/spdx+json", "layers": []}).encode()
+    more = descriptor(images._MANIFEST_TYPE, attached, artifactType="application/spdx+json")
+    index["manifests"].append(more)
+    files |= {"index.json": json.dumps(index).encode(), images.blob_name(attached): attached}
+    path = images.write_dir(tmp_path / "i", files)
+    assert "/one" in names(str(path), tmp_path / "w")
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+        "application/vnd.oci.image.layer.v1.tar+zstd",
+    ],
+)
+def test_a_layer_is_read_whatever_its_media_type_says(tmp_path: Path, media_type: str) -> None:
+    files = images.oci_files([{"/a": b""}, b"", {"/b": b""}])
+    manifest = files[manifest_blob(files)].replace(b"application/vnd.oci.image.layer.v1.tar+gzip", media_type.encode())
+    files |= {images.blob_name(manifest): manifest} | images.oci_layout([descriptor(images._MANIFEST_TYPE, manifest)])
+    path = images.write_dir(tmp_path / "i", files)
+    assert names(str(path), tmp_path / "w") == ["/", "/a", "/b"]
 
 
 def blob_of(files: dict[str, bytes], marker: bytes) -> str:

@@ -35,6 +35,8 @@ class Descriptor(msgspec.Struct, frozen=True, rename="camel"):
     media_type: str | None = None
     annotations: dict[str, str] | None = None
     platform: PlatformObject | None = None
+    artifact_type: str | None = None
+    """What is attached to an image since OCI 1.1: a signature, a bill of materials."""
 
 
 class Manifest(msgspec.Struct, frozen=True, rename="camel"):

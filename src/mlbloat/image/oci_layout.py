@@ -84,7 +84,7 @@ def _is_index(descriptor: Descriptor) -> bool:
 def _is_attestation(descriptor: Descriptor) -> bool:
     platform = descriptor.platform
     unknown = platform is not None and platform.os == platform.architecture == "unknown"
-    return unknown or _REFERENCE_TYPE in (descriptor.annotations or {})
+    return unknown or bool(descriptor.artifact_type) or _REFERENCE_TYPE in (descriptor.annotations or {})
 
 
 def _names(descriptor: Descriptor) -> tuple[str, ...]:
