@@ -341,7 +341,7 @@ def _dockerfile(original: _Subject, plan: slimming.Plan, name: str) -> slimming.
         original.image,
         original.tree,
         plan,
-        base=place if scheme == "docker" else "",
+        base=place if scheme in ("docker", "registry") else "",
         list_name=f"{name}.removed",
     )
 

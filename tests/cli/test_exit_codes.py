@@ -111,7 +111,8 @@ def test_a_dockerfile_or_profile_that_cannot_be_written_is_known_before_work_sta
         ("oci-archive:/no/such/place/slim.tar", 1, "there is no directory /no/such/place; make it"),
         ("oci-archive:/", 1, "it is a directory; name a file in it"),
         ("./slim.tar", 2, "the format is missing; write oci-archive:./slim.tar"),
-        ("registry:host/app", 2, "is not possible yet"),
+        ("registry:127.0.0.1:1/app", 1, "127.0.0.1:1 does not answer"),
+        ("dir:/tmp/x", 2, "is not possible yet"),
         ("docker:UPPER", 2, "is not an image name"),
     ],
 )
@@ -165,16 +166,26 @@ def test_a_file_that_does_not_exist_is_4(mlbloat: Mlbloat) -> None:
         assert one_line(ended).startswith(f"cannot read {reference}: ")
 
 
-@pytest.mark.parametrize("reference", ["docker:app:1", "app:1"])
-def test_a_docker_engine_that_does_not_answer_is_4(reference: str) -> None:
+def _scan_without_docker(reference: str) -> str:
+    """The error of a program of its own: docker's library leaves a socket open."""
     environment = {**os.environ, "DOCKER_HOST": "unix:///no/such/docker.sock"}
     ended = subprocess.run(
         [sys.executable, "-m", "mlbloat", "scan", reference], capture_output=True, text=True, env=environment
     )
     assert ended.returncode == 4
-    line = one_line(Ended(4, ended.stdout, ended.stderr))
+    return one_line(Ended(4, ended.stdout, ended.stderr))
+
+
+def test_a_docker_engine_that_does_not_answer_is_4() -> None:
+    line = _scan_without_docker("docker:app:1")
     assert line.startswith("cannot read docker:app:1: the docker engine does not answer (")
     assert line.endswith("start it, set DOCKER_HOST, or give the path of a saved archive")
+
+
+def test_a_name_that_is_nowhere_is_4_and_says_where_it_was_looked_for() -> None:
+    line = _scan_without_docker("127.0.0.1:1/app:1")
+    assert line.startswith("cannot find 127.0.0.1:1/app:1 in docker (the docker engine does not answer (")
+    assert "registry (127.0.0.1:1 does not answer (Connection refused))" in line
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])

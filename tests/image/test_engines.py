@@ -158,7 +158,7 @@ def test_the_tree_is_what_the_docker_engine_exports(tmp_path: Path, loaded: str)
 
 def test_an_image_that_the_engine_does_not_have_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(ImageNotFoundError, match="no such image in the docker engine; docker pull mlbloat-test/none:1"):
-        load("mlbloat-test/none:1", tmp_path)
+        load("docker:mlbloat-test/none:1", tmp_path)
 
 
 def test_the_engine_passes_over_global_headers_as_we_do(tmp_path: Path) -> None:

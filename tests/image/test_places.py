@@ -1,11 +1,13 @@
 """References: schemes, and paths recognised by what they hold."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mlbloat.errors import BadImageError, ImageNotFoundError, UsageError
-from mlbloat.image import docker, load
+from mlbloat.image import NAMED, load, oci_archive
 from mlbloat.image.stored import Question, Stored, host_platform, parse_platform
 from mlbloat.model.image import Platform
 from tests.support import images
@@ -65,7 +67,7 @@ def test_a_path_that_does_not_exist_is_said_to_not_exist(
     assert reference in str(error.value)
 
 
-@pytest.mark.parametrize("scheme", ["podman", "containerd", "registry"])
+@pytest.mark.parametrize("scheme", ["podman", "containerd"])
 @pytest.mark.parametrize("slashes", ["", "//"])
 def test_schemes_that_are_not_there_yet_say_what_to_do(tmp_path: Path, scheme: str, slashes: str) -> None:
     with pytest.raises(UsageError, match=f"{scheme}: is not supported yet; use docker: or save it to an archive"):
@@ -87,20 +89,55 @@ def test_a_reference_that_names_nothing_is_a_usage_error(tmp_path: Path, referen
         ("localhost:5000/a/b@sha256:0", "localhost:5000/a/b@sha256:0"),
     ],
 )
-def test_a_bare_reference_is_an_image_of_docker(
+def test_a_bare_reference_is_looked_for_in_each_place_in_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: str, name: str
 ) -> None:
-    asked: list[Question] = []
-
-    def find(question: Question) -> Stored:
-        asked.append(question)
-        raise ImageNotFoundError("asked")
-
-    monkeypatch.setattr(docker, "find", find)
+    asked: list[str] = []
+    for source in NAMED:
+        monkeypatch.setattr(source, "find", partial(refuse, asked))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ImageNotFoundError, match="asked"):
+    with pytest.raises(ImageNotFoundError):
         load(reference, tmp_path)
-    assert [(question.rest, question.reference) for question in asked] == [(name, f"docker:{name}")]
+    scheme = reference.partition(":")[0]
+    schemes = [scheme] if scheme == "docker" else [source.SCHEME for source in NAMED]
+    assert asked == [f"{scheme}:{name}" for scheme in schemes]
+
+
+def refuse(asked: list[str], question: Question) -> Stored:
+    asked.append(question.reference)
+    raise ImageNotFoundError(f"cannot read {question.reference}: number {len(asked)} is away; call it")
+
+
+def test_a_name_that_is_nowhere_says_what_each_place_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for source in NAMED:
+        monkeypatch.setattr(source, "find", partial(refuse, []))
+    with pytest.raises(ImageNotFoundError) as error:
+        load("app:1", tmp_path)
+    each = " or ".join(f"{source.SCHEME} (number 1 is away)" for source in NAMED)
+    assert (
+        str(error.value) == f"cannot find app:1 in {each}; check the name, or write where it is, such as docker:app:1"
+    )
+
+
+def test_the_first_place_that_has_a_name_is_taken_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = images.oci_archive(tmp_path / "i.tar", LAYERS)
+
+    def found(question: Question) -> Stored:
+        return oci_archive.find(replace(question, rest=str(path)))
+
+    for source in NAMED[:-1]:
+        monkeypatch.setattr(source, "find", partial(refuse, []))
+    monkeypatch.setattr(NAMED[-1], "find", found)
+    assert load("app:1", tmp_path / "w").reference == f"{NAMED[-1].SCHEME}:app:1"
+
+
+def test_a_broken_image_is_not_looked_for_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(question: Question) -> Stored:
+        raise BadImageError("cannot read it: broken")
+
+    monkeypatch.setattr(NAMED[0], "find", broken)
+    with pytest.raises(BadImageError, match="cannot read it: broken"):
+        load("app:1", tmp_path)
 
 
 def test_an_engine_that_does_not_answer_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

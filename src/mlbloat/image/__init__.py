@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from mlbloat.cache import Cache, NoCache
-from mlbloat.errors import BadImageError, ImageNotFoundError, MlbloatError
-from mlbloat.image import directory, docker, docker_archive, oci_archive, oci_dir, oci_layout, places
+from mlbloat.errors import BadImageError, ImageNotFoundError, MlbloatError, UsageError
+from mlbloat.image import directory, docker, docker_archive, oci_archive, oci_dir, oci_layout, places, registry
 from mlbloat.image.assemble import assemble
 from mlbloat.image.meter import Meter, Progress
 from mlbloat.image.squash import squash
@@ -33,7 +33,9 @@ class Source(Protocol):
         """Find the image and read its documents; layers are looked at later."""
 
 
-SOURCES: tuple[Source, ...] = (docker, docker_archive, oci_archive, oci_dir, directory)
+NAMED: tuple[Source, ...] = (docker, registry)
+"""Where a bare name is looked for, in this order."""
+SOURCES: tuple[Source, ...] = (*NAMED, docker_archive, oci_archive, oci_dir, directory)
 
 
 def load(
@@ -82,8 +84,28 @@ def _find(question: Question, scheme: str) -> tuple[Question, Stored]:
         return question, next(source for source in SOURCES if scheme == source.SCHEME).find(question)
     if places.is_path(question.rest):
         return _find_path(question)
-    named = replace(question, reference=f"{docker.SCHEME}:{question.rest}")
-    return named, docker.find(named)
+    return _find_named(question)
+
+
+def _find_named(question: Question) -> tuple[Question, Stored]:
+    """Ask each place in turn; one error tells what each of them said."""
+    tried = []
+    for source in NAMED:
+        named = replace(question, reference=f"{source.SCHEME}:{question.rest}")
+        try:
+            return named, source.find(named)
+        except (ImageNotFoundError, UsageError) as error:
+            tried.append(f"{source.SCHEME} ({_why(error, named.reference)})")
+    raise ImageNotFoundError(
+        f"cannot find {question.rest} in {' or '.join(tried)}; check the name, or write where it is, "
+        f"such as {NAMED[0].SCHEME}:{question.rest}"
+    )
+
+
+def _why(error: MlbloatError, reference: str) -> str:
+    """Return the reason of "cannot …: why; what to do next"."""
+    text = str(error)
+    return (text.partition(f"{reference}: ")[2] or text).partition("; ")[0]
 
 
 def _find_path(question: Question) -> tuple[Question, Stored]:

@@ -37,11 +37,33 @@ class _Candidate:
 
 def find(store: Store, choice: str, question: Question) -> Stored:
     """Return the image that `choice` names (a tag or a digest; empty: the only one) for the wanted platform."""
+    return stored(store, choose(store, choice, question), question)
+
+
+def choose(store: Store, choice: str, question: Question) -> Descriptor:
+    """Return the manifest of that image; nothing but index.json and indexes that it names is read."""
     index = decode(read(store, "index.json", question), Manifest, f"index.json in {store.name}")
     candidates = _candidates(store, index, question)
     if not candidates:
         raise BadImageError(f"cannot read {store.name}: it holds no image; save the image again")
-    return _stored(store, _choose(store, candidates, choice, question), question)
+    return _choose(store, candidates, choice, question).descriptor
+
+
+def stored(store: Store, chosen: Descriptor, question: Question) -> Stored:
+    """Read the documents of the image that a manifest describes."""
+    digest, content = read_blob(store, chosen, question)
+    manifest = decode(content, Manifest, f"{digest} in {store.name}")
+    if manifest.config is None or manifest.layers is None:
+        raise BadImageError(f"cannot read {digest} in {store.name}: it is no manifest of an image")
+    _, config = read_blob(store, manifest.config, question)
+    if not decode(config, ConfigDocument, f"{manifest.config.digest} in {store.name}").rootfs:
+        raise BadImageError(f"cannot read {digest} in {store.name}: it is an artifact, not an image")
+    question.check_layers(len(manifest.layers))
+    layers = []
+    for descriptor in manifest.layers:
+        layer_digest, blob = find_blob(store, descriptor)
+        layers.append(StoredLayer(blob=blob, digest=layer_digest))
+    return Stored(config=config, layers=tuple(layers), digest=digest)
 
 
 def _candidates(store: Store, top: Manifest, question: Question) -> list[_Candidate]:
@@ -134,19 +156,3 @@ def _fits(candidate: _Candidate, wanted: Platform) -> bool:
 def _list(candidates: Sequence[_Candidate]) -> str:
     labels = [candidate.label for candidate in candidates]
     return ", ".join(labels[:20]) + (f" and {len(labels) - 20} more" if len(labels) > 20 else "")
-
-
-def _stored(store: Store, chosen: _Candidate, question: Question) -> Stored:
-    digest, content = read_blob(store, chosen.descriptor, question)
-    manifest = decode(content, Manifest, f"{digest} in {store.name}")
-    if manifest.config is None or manifest.layers is None:
-        raise BadImageError(f"cannot read {digest} in {store.name}: it is no manifest of an image")
-    _, config = read_blob(store, manifest.config, question)
-    if not decode(config, ConfigDocument, f"{manifest.config.digest} in {store.name}").rootfs:
-        raise BadImageError(f"cannot read {digest} in {store.name}: it is an artifact, not an image")
-    question.check_layers(len(manifest.layers))
-    layers = []
-    for descriptor in manifest.layers:
-        layer_digest, blob = find_blob(store, descriptor)
-        layers.append(StoredLayer(blob=blob, digest=layer_digest))
-    return Stored(config=config, layers=tuple(layers), digest=digest)

@@ -9,7 +9,6 @@ _SCHEME = re.compile(r"([a-z][a-z0-9-]*):(?://)?(.*)", re.DOTALL)
 _LATER = {
     "podman": "podman save --format oci-archive -o image.tar NAME",
     "containerd": "ctr images export image.tar NAME",
-    "registry": "skopeo copy docker://NAME oci-archive:image.tar",
 }
 """Schemes that are known and not there yet, and how to get an archive instead."""
 _ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst")

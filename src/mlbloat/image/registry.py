@@ -1,0 +1,164 @@
+"""`registry:[HOST[:PORT]/]NAME[:TAG][@DIGEST]`: an image of a registry, downloaded into an OCI layout and read as one.
+
+https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pull
+"""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlbloat.errors import BadImageError, ImageNotFoundError, UsageError
+from mlbloat.image import oci_layout
+from mlbloat.image.documents import ConfigDocument, Descriptor, Manifest, decode, digest_of
+from mlbloat.image.store import Directory, blob_name, find_blob
+from mlbloat.image.stored import Question, Stored, same_platform
+from mlbloat.model.digest import Digest
+from mlbloat.tarstream import Window
+
+if TYPE_CHECKING:
+    from mlbloat.registry import Reference, Registry
+
+SCHEME = "registry"
+_THREADS = 4
+_MAX_LAYERS = 1000
+
+
+def find(question: Question) -> Stored:
+    from mlbloat.registry import open_registry
+
+    reference = _reference(question)
+    with _told(question), open_registry(reference) as registry:
+        mirror = _Mirror(registry, question)
+        top = registry.manifest(reference.selector, question.limits.document_bytes)
+        mirror.put(blob_name(top.digest), top.content)
+        mirror.put("index.json", _index(top.digest, len(top.content), top.media_type, top.content))
+        chosen = oci_layout.choose(mirror, "", question)
+        _download(mirror, chosen)
+    return oci_layout.stored(Directory(mirror.directory, question.reference), chosen, question)
+
+
+def _reference(question: Question) -> "Reference":
+    from mlbloat.registry import parse_reference
+
+    try:
+        return parse_reference(question.rest)
+    except ValueError as error:
+        raise UsageError(
+            f"cannot read {question.reference}: {error}; write registry:host/name:tag, or …@sha256:… for a digest"
+        ) from None
+
+
+@contextmanager
+def _told(question: Question) -> Iterator[None]:
+    """Say what could not be read because of the registry."""
+    from mlbloat.registry import AbsentError, BadContentError, RegistryError
+
+    try:
+        yield
+    except BadContentError as error:
+        raise BadImageError(f"cannot read {question.reference}: {error}") from error
+    except AbsentError as error:
+        raise ImageNotFoundError(f"cannot find {question.reference}: {error}") from error
+    except RegistryError as error:
+        raise ImageNotFoundError(f"cannot read {question.reference}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Mirror:
+    """A layout of what was downloaded; a manifest that somebody looks for is downloaded when it is looked for."""
+
+    registry: "Registry"
+    question: Question
+    directory: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "directory", self.question.workspace / "registry")
+        (self.directory / "blobs").mkdir(parents=True, exist_ok=True)
+
+    @property
+    def name(self) -> str:
+        return self.question.reference
+
+    def find(self, name: str) -> Window | None:
+        path = self.directory / name
+        if not path.is_file():
+            digest = Digest(name.removeprefix("blobs/").replace("/", ":", 1))
+            self.put(name, self.registry.manifest(digest, self.question.limits.document_bytes).content)
+        return Window.whole(path)
+
+    def put(self, name: str, content: bytes) -> None:
+        path = self.directory / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+
+
+def _index(digest: Digest, size_bytes: int, media_type: str, content: bytes) -> bytes:
+    """Make the index of a layout that holds what the tag names; the document says what it is, or the header does."""
+    document = decode(content, Manifest, f"manifest {digest}")
+    kind = document.media_type or media_type
+    if document.manifests is not None:
+        kind = "application/vnd.oci.image.index.v1+json"
+    return json.dumps({"manifests": [{"digest": digest, "size": size_bytes, "mediaType": kind}]}).encode()
+
+
+def _download(mirror: _Mirror, chosen: Descriptor) -> None:
+    """Fetch the configuration and the layers of a manifest, several at once; an error stops the rest."""
+    question, name = mirror.question, f"{chosen.digest} in {mirror.name}"
+    _, window = find_blob(mirror, chosen)
+    with window.open() as stream:
+        manifest = decode(stream.read(), Manifest, name)
+    config, blobs = _blobs(manifest, name, question)
+    question.meter.begin(f"downloading from {mirror.registry.name}", sum(blobs.values()))
+    _fetch(mirror, config, blobs.pop(config))
+    _check_platform(mirror, config, question)
+    with ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="download") as pool:
+        futures = [pool.submit(_fetch, mirror, digest, size) for digest, size in blobs.items()]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            # Ctrl-C reaches this thread only: tell the others, or leaving the pool would wait for whole layers.
+            question.meter.stop()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _check_platform(mirror: _Mirror, config: Digest, question: Question) -> None:
+    """Refuse an image for another platform before its layers are downloaded."""
+    content = (mirror.directory / blob_name(config)).read_bytes()
+    platform = decode(content, ConfigDocument, f"the configuration of {question.reference}").value()
+    if question.platform is not None and not same_platform(platform, question.platform):
+        raise ImageNotFoundError(f"cannot find {question.platform} in {question.reference}: the image is {platform}")
+
+
+def _blobs(manifest: Manifest, name: str, question: Question) -> tuple[Digest, dict[Digest, int]]:
+    """Return the configuration, and all that is to be downloaded, once each and within the limits."""
+    limits = question.limits
+    if manifest.config is None or manifest.layers is None:
+        raise BadImageError(f"cannot read {name}: it is no manifest of an image")
+    if manifest.config.size > limits.document_bytes:
+        raise BadImageError(
+            f"cannot read {name}: its configuration is larger than {limits.document_bytes} bytes (limit document_bytes)"
+        )
+    wanted = (manifest.config, *manifest.layers)
+    if min(descriptor.size for descriptor in wanted) < 0:
+        raise BadImageError(f"cannot read {name}: it names a blob of less than no bytes; push the image again")
+    if len(wanted) > _MAX_LAYERS or sum(descriptor.size for descriptor in wanted) > limits.image_bytes:
+        raise BadImageError(
+            f"cannot read {name}: it has more than {_MAX_LAYERS} layers or {limits.image_bytes} bytes "
+            "(limit image_bytes); do not use this image unless you know why"
+        )
+    sizes = {digest_of(descriptor.digest, name): descriptor.size for descriptor in wanted}
+    return digest_of(manifest.config.digest, name), sizes
+
+
+def _fetch(mirror: _Mirror, digest: Digest, size_bytes: int) -> None:
+    from mlbloat.registry import download
+
+    path = mirror.directory / blob_name(digest)
+    path.parent.mkdir(exist_ok=True)
+    download(mirror.registry, digest, size_bytes, path, mirror.question.meter.add)
