@@ -21,6 +21,14 @@ from mlbloat.slim import check_destination, parse_destination
         ("docker-archive:a.tar:my/app:v1", "docker-archive", "a.tar", "my/app:v1", "docker-archive:a.tar:my/app:v1"),
         ("docker-archive:a.tar:app", "docker-archive", "a.tar", "app:latest", "docker-archive:a.tar:app:latest"),
         ("docker:my/app:v1", "docker", None, "my/app:v1", "docker:my/app:v1"),
+        (
+            "registry:host.example/my/app:v1",
+            "registry",
+            None,
+            "host.example/my/app:v1",
+            "registry:host.example/my/app:v1",
+        ),
+        ("registry://app", "registry", None, "app:latest", "registry:app:latest"),
         ("docker:host.example:5000/app", "docker", None, "host.example:5000/app:latest", None),
     ],
 )
@@ -47,7 +55,7 @@ def test_a_bare_tag_is_refused_when_the_image_came_from_a_file(source: str) -> N
     ("text", "why"),
     [
         ("podman:app", "podman: is not possible yet; use docker:NAME:TAG"),
-        ("registry:host.example/app:1", "registry: is not possible yet"),
+        ("registry:host.example/app@sha256:" + "0" * 64, "is not an image name"),
         ("dir:/tmp/x", "dir: is not possible yet"),
         ("/tmp/a.tar", "write oci-archive:/tmp/a.tar"),
         ("a.tar", "write oci-archive:a.tar"),

@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlbloat.errors import PublishError, UsageError
-from mlbloat.slim import engine
+from mlbloat.slim import engine, registry
 
-SCHEMES = ("docker", "docker-archive", "oci-archive", "oci-dir")
-_LATER = ("podman", "containerd", "registry", "dir", "oci")
+SCHEMES = ("docker", "registry", "docker-archive", "oci-archive", "oci-dir")
+_LATER = ("podman", "containerd", "dir", "oci")
+_PLACES = ("docker", "registry")
+"""Where an image has a name, not a file."""
 _ENGINES = ("docker", "podman", "containerd")
 _SOURCES = ("registry", "docker-archive", "oci-archive", "oci-dir", "dir")
-_WORKS = "use docker:NAME:TAG, docker-archive:FILE[:NAME:TAG], oci-archive:FILE[:TAG] or oci-dir:DIRECTORY"
+_WORKS = (
+    "use docker:NAME:TAG, registry:HOST/NAME:TAG, docker-archive:FILE[:NAME:TAG], oci-archive:FILE[:TAG] "
+    "or oci-dir:DIRECTORY"
+)
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:(?:[A-Za-z0-9-]+\.)*[A-Za-z0-9-]+(?::[0-9]+)?/)?"
@@ -26,9 +31,9 @@ _OCI_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]*")
 class Destination:
     scheme: str
     path: Path | None
-    """The file or directory; None for an engine."""
+    """The file or directory; None for an engine or a registry."""
     tag: str
-    """NAME:TAG for docker and docker-archive, the reference name in an OCI layout; may be empty for files."""
+    """NAME:TAG for docker, docker-archive and registry, the reference name in an OCI layout; may be empty for files."""
 
     def __str__(self) -> str:
         place = "" if self.path is None else str(self.path)
@@ -46,7 +51,7 @@ def parse_destination(text: str, *, source: str = "") -> Destination:
     if scheme in _LATER:
         raise UsageError(f"cannot write to {text!r}: {scheme}: is not possible yet; {_WORKS}")
     rest = rest.removeprefix("//")
-    if scheme == "docker":
+    if scheme in _PLACES:
         return Destination(scheme=scheme, path=None, tag=_image_name(rest, text))
     file, _, tag = (rest, "", "") if scheme == "oci-dir" else rest.partition(":")
     if not file or "\0" in file:
@@ -63,6 +68,9 @@ def check_destination(destination: Destination, *, source: str = "") -> None:
 
     `source` is the original's reference: a slim image never replaces the file that it was made from.
     """
+    if destination.scheme == "registry":
+        registry.check(destination.tag)
+        return
     if destination.path is None:
         engine.check(destination.tag)
         return
