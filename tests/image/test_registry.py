@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,7 @@ def test_no_password_is_4_and_says_what_to_do(tmp_path: Path, auth: str) -> None
     with FakeRegistry(auth=named) as registry, pytest.raises(ImageNotFoundError) as error:
         pull(registry, tmp_path, "app")
     assert f"{registry.authority} wants a user name and password" in str(error.value)
+    assert "it says UNAUTHORIZED: unauthorized" in str(error.value)
     assert f"; docker login {registry.authority}, or set MLBLOAT_REGISTRY_AUTH_" in str(error.value)
 
 
@@ -349,6 +351,20 @@ def test_ctrl_c_while_downloading_leaves_no_part(registry: FakeRegistry, tmp_pat
 
     with pytest.raises(KeyboardInterrupt):
         load(f"registry:{registry.authority}/my/app:1", tmp_path, progress=interrupt)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_ctrl_c_does_not_wait_for_a_registry_that_is_silent(registry: FakeRegistry, tmp_path: Path) -> None:
+    registry.faults.append(Fault("hang", blob_paths(registry)[0]))
+
+    def interrupt(text: str, done: int, total: int | None) -> None:
+        if text.startswith("downloading") and done > 1000 and registry.hanging.wait(10):
+            raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        load(f"registry:{registry.authority}/my/app:1", tmp_path, progress=interrupt)
+    assert time.monotonic() - started < 30  # or it would be 60 seconds of silence, five times
     assert not list(tmp_path.rglob("*.part"))
 
 

@@ -1,6 +1,7 @@
 """A registry gets what it lacks and then the tag, or keeps everything as it was."""
 
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -144,6 +145,19 @@ def test_ctrl_c_while_pushing_moves_no_tag_and_keeps_no_upload(
     monkeypatch.setattr("mlbloat.registry.put_manifest", interrupted)
     with pytest.raises(KeyboardInterrupt):
         push(registry, slim)
+    assert (held(registry), registry.uploads) == ({}, {})
+
+
+def test_an_error_does_not_wait_for_an_upload_that_is_silent(registry: FakeRegistry, tmp_path: Path) -> None:
+    slim = slimmed(tmp_path, {"/b": "b"})
+    registry.faults += [
+        Fault("hang", "/blobs/uploads/", method="PUT", times=1),
+        Fault("status", "/blobs/uploads/", method="PUT", status=403),
+    ]
+    started = time.monotonic()
+    with pytest.raises(PublishError, match=r"refuses|wants a user name and password"):
+        push(registry, slim)
+    assert time.monotonic() - started < 60  # or it would be 600 seconds of silence
     assert (held(registry), registry.uploads) == ({}, {})
 
 

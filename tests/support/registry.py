@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from mlbloat.registry.transport import Transport
 from tests.support.images import sha256
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -35,7 +36,8 @@ def forget_credentials(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     for name in tuple(os.environ):
         if name.startswith("MLBLOAT_REGISTRY_") or name in _PLACES:
             monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("mlbloat.registry.transport.Transport.wait", lambda *_: None)
+    wait = Transport.wait
+    monkeypatch.setattr(Transport, "wait", lambda transport, _: wait(transport, 0.0))
 
 
 _PLACES = ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME")
@@ -45,8 +47,10 @@ _PLACES = ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG
 class Fault:
     """What goes wrong, for the first requests that match."""
 
-    kind: Literal["status", "close", "cut", "corrupt", "long", "no range"]
-    """Answer with a status; close at once; send half; change a byte; send more; ignore that a part was asked for."""
+    kind: Literal["status", "close", "cut", "corrupt", "long", "no range", "hang"]
+    """Answer with a status; close at once; send half; change a byte; send more; ignore that a part was asked for; say
+    nothing.
+    """
     path: str
     """Part of the path."""
     method: str = "GET"
@@ -83,6 +87,7 @@ class FakeRegistry:
         self.seen: list[Seen] = []
         self.blobs_elsewhere = ""
         """Base address that GET of a blob redirects to."""
+        self.hanging, self.ended = threading.Event(), threading.Event()
         self.tokens: list[str] = []
         """Valid ones; a test may take them back."""
         self.realm = ""
@@ -96,6 +101,7 @@ class FakeRegistry:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.ended.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -163,7 +169,10 @@ class _Handler(BaseHTTPRequestHandler):
         registry.seen.append(Seen(self.command, self.path, dict(self.headers.items())))
         self.query = {name: values[0] for name, values in parse_qs(url.query).items()}
         self.fault = registry.fault(self.command, url.path)
-        if self.fault and self.fault.kind == "close":
+        if self.fault and self.fault.kind == "hang":
+            registry.hanging.set()
+            registry.ended.wait()
+        if self.fault and self.fault.kind in ("close", "hang"):
             self.close_connection = True
             return
         self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

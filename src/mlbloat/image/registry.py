@@ -123,6 +123,7 @@ def _download(mirror: _Mirror, chosen: Descriptor) -> None:
         except BaseException:
             # Ctrl-C reaches this thread only: tell the others, or leaving the pool would wait for whole layers.
             question.meter.stop()
+            mirror.registry.transport.abort()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 

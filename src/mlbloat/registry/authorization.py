@@ -103,9 +103,7 @@ class Authorization:
 
     def _basic(self) -> str:
         credential = self._found.credential
-        if credential is None or not credential.username:
-            raise self.denied("")
-        return _basic_header(credential)
+        return _basic_header(credential) if credential is not None and credential.username else ""
 
     def _token(self, parameters: Mapping[str, str], base: str) -> str:
         """Get a token from the server that the challenge names."""
@@ -143,8 +141,7 @@ class Authorization:
             return self._transport.send("POST", realm, headers=headers, body=urlencode(form).encode())
         query = urlencode([*service.items(), *(("scope", scope) for scope in scopes)])
         url = f"{realm}{'&' if urlsplit(realm).query else '?'}{query}"
-        secret = _basic_header(credential) if credential is not None and credential.username else ""
-        return self._transport.send("GET", url, headers={}, secret=secret)
+        return self._transport.send("GET", url, headers={}, secret=self._basic())
 
     def _remarks(self) -> str:
         return f" ({', '.join(self._found.remarks)})" if self._found.remarks else ""

@@ -86,12 +86,13 @@ class Registry:
             if answer.status not in (401, 403):
                 return answer
             with answer:
+                said = answer.complaint()
                 # Another host, after a redirect, may not ask for credentials: they would go where it says.
                 if not self._is_ours(answer.url):
                     raise LostError(f"{urlsplit(answer.url).netloc} answers {answer.status}; try again")
                 if answer.status == 403 or not self._authorization.renew(answer, secret):
                     break
-        raise self._authorization.denied(answer.complaint())
+        raise self._authorization.denied(said)
 
     def _is_ours(self, url: str) -> bool:
         return url.startswith(f"{self._base}/")

@@ -6,7 +6,7 @@ leads from HTTPS to plain HTTP.
 
 import json
 import re
-import time
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from http.cookiejar import DefaultCookiePolicy
@@ -16,17 +16,16 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 
+from mlbloat.registry.connections import Connections
 from mlbloat.registry.problem import BadContentError, RegistryError
 from mlbloat.registry.reference import is_loopback
 
 _CONNECT_SECONDS = 15
-_SILENCE_SECONDS = 60
-"""Longest wait for the next bytes."""
+_SILENCE_SECONDS = {"GET": 60, "HEAD": 60, "DELETE": 10}
+"""Longest wait for the next bytes. DELETE only tidies up."""
 _COMMIT_SECONDS = 600
-"""A registry may be silent while it checks and moves a blob that it has received."""
-_CONNECTIONS = 8
+"""For the rest: a registry may be silent while it checks and moves a blob that it has received."""
 _READ_BYTES = 256 << 10
 _MAX_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -101,6 +100,10 @@ class LostError(RegistryError):
     """The connection failed, or the registry failed for now: the same again may work."""
 
 
+class AbortedError(Exception):
+    """Another thread failed, or the user interrupted; that error is the one to show."""
+
+
 class UnreachableError(LostError):
     """Nobody is there."""
 
@@ -108,18 +111,24 @@ class UnreachableError(LostError):
 class Transport:
     """One pool of connections; threads may share it."""
 
-    def __init__(self, insecure: frozenset[str] = frozenset(), wait: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, insecure: frozenset[str] = frozenset()) -> None:
         """Allow plain HTTP to these authorities, and to this machine."""
         self._insecure = insecure
-        self._wait = wait
+        self._aborted = threading.Event()
+        self._connections = Connections()
         self._session = requests.Session()
         for scheme in ("https://", "http://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=0))
+            self._session.mount(scheme, self._connections)
         # Cookies are for browsers.
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def close(self) -> None:
         self._session.close()
+
+    def abort(self) -> None:
+        """End what other threads are doing, also when the registry is silent."""
+        self._aborted.set()
+        self._connections.shut()
 
     def may_be_plain(self, authority: str) -> bool:
         return is_loopback(authority) or authority in self._insecure
@@ -155,7 +164,9 @@ class Transport:
         raise AssertionError("attempts is at least 1")
 
     def wait(self, seconds: float) -> None:
-        self._wait(min(seconds, _LONGEST_WAIT_SECONDS))
+        """Wait before the next attempt; AbortedError when there is to be none."""
+        if self._aborted.wait(min(seconds, _LONGEST_WAIT_SECONDS)):
+            raise AbortedError
 
     def _follow(
         self, method: str, url: str, headers: Mapping[str, str], secret: str, body: Callable[[], Body] | bytes | None
@@ -187,7 +198,7 @@ class Transport:
         self, method: str, url: str, headers: Mapping[str, str], body: Callable[[], Body] | bytes | None
     ) -> Answer:
         data = body() if callable(body) else body
-        silence = _COMMIT_SECONDS if method in ("PUT", "POST", "PATCH") else _SILENCE_SECONDS
+        silence = _SILENCE_SECONDS.get(method, _COMMIT_SECONDS)
         try:
             response = self._session.request(
                 method,

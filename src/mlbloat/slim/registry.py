@@ -61,6 +61,7 @@ def _upload_all(registry: "Registry", layout: Path, digests: list[Digest], mount
         except BaseException:
             # Ctrl-C reaches this thread only: tell the others, or leaving the pool would wait for whole layers.
             stopped.set()
+            registry.transport.abort()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
