@@ -101,6 +101,20 @@ def test_a_public_image_needs_no_password_where_the_registry_wants_tokens(tmp_pa
         assert len(load(f"registry:{registry.authority}/open/app:1", tmp_path / "w").layers) == 2
 
 
+def test_https_needs_a_certificate_that_is_trusted_and_then_plain_http_is_not_spoken(tmp_path: Path) -> None:
+    with distribution.running(tmp_path, tls=True) as registry:
+        put(registry, tmp_path)
+        reference = f"registry:{registry.authority}/team/app:1"
+        with pytest.raises(ImageNotFoundError, match=r"has no valid certificate .*self-signed certificate.*certs.d"):
+            load(reference, tmp_path / "w")
+        directory = tmp_path / "home/.config/containers/certs.d" / registry.authority
+        directory.mkdir(parents=True)
+        (directory / "ca.crt").write_bytes((tmp_path / "certificate.pem").read_bytes())
+        image = load(reference, tmp_path / "v")
+        assert len(image.layers) == 2
+        pipeline.slim(Request(reference=reference), f"registry:{registry.authority}/team/app:slim")
+
+
 def test_what_is_not_there_is_4(registry: Distribution, tmp_path: Path) -> None:
     for name in ("no/such:1", "no/such@sha256:" + "0" * 64):
         with pytest.raises(ImageNotFoundError, match=r"has no such image .MANIFEST_UNKNOWN: manifest unknown.; check"):

@@ -322,7 +322,8 @@ def test_plain_http_is_for_this_machine_or_where_it_is_allowed(tmp_path: Path, m
     with FakeRegistry() as registry:
         registry.add("app", "latest", images.oci_files(LAYERS))
         reference = f"registry:{registry.authority}/app"
-        monkeypatch.setattr("mlbloat.registry.transport.is_loopback", lambda _: False)
+        for module in ("client", "transport"):
+            monkeypatch.setattr(f"mlbloat.registry.{module}.is_loopback", lambda _: False)
         with pytest.raises(ImageNotFoundError, match=r"has no valid certificate .*MLBLOAT_REGISTRY_INSECURE"):
             load(reference, tmp_path / "one")
         monkeypatch.setenv("MLBLOAT_REGISTRY_INSECURE", f"other:5000, {registry.authority}")

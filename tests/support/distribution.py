@@ -40,8 +40,11 @@ class Distribution:
 
 
 @contextmanager
-def running(directory: Path, *, auth: str = "none") -> Iterator[Distribution]:
-    """Start a registry that wants nothing, a password ("basic"), or a token of the server below ("token")."""
+def running(directory: Path, *, auth: str = "none", tls: bool = False) -> Iterator[Distribution]:
+    """Start a registry that wants nothing, a password ("basic"), or a token of the server below ("token").
+
+    With `tls` it speaks HTTPS, and key.pem and certificate.pem are its own.
+    """
     authority = f"127.0.0.1:{_free_port()}"
     store = directory / "store"
     config: dict[str, Any] = {
@@ -50,6 +53,11 @@ def running(directory: Path, *, auth: str = "none") -> Iterator[Distribution]:
         "storage": {"filesystem": {"rootdirectory": str(store)}, "delete": {"enabled": True}},
         "http": {"addr": authority},
     }
+    if tls or auth == "token":
+        _make_certificate(directory)
+    if tls:
+        files = {"certificate": str(directory / "certificate.pem"), "key": str(directory / "key.pem")}
+        config["http"]["tls"] = files
     with _token_server(directory) if auth == "token" else nullcontext("") as server:
         if auth == "basic":
             (directory / "htpasswd").write_bytes(
@@ -98,8 +106,6 @@ def _wait_for(authority: str, process: subprocess.Popen[bytes], log: Path) -> No
 def _token_server(directory: Path) -> Iterator[str]:
     """An authorization server: whoever knows the password may do what he asks for, everybody may pull from open/…"""
     key, certificate = directory / "key.pem", directory / "certificate.pem"
-    request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=tests", "-days", "2"]
-    _openssl(*request, "-keyout", str(key), "-out", str(certificate))
     basic = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
     class Handler(BaseHTTPRequestHandler):
@@ -122,6 +128,12 @@ def _token_server(directory: Path) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
+
+
+def _make_certificate(directory: Path) -> None:
+    request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=tests", "-days", "2"]
+    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    _openssl(*request, *names, "-keyout", str(directory / "key.pem"), "-out", str(directory / "certificate.pem"))
 
 
 def _access(scope: str) -> dict[str, Any]:

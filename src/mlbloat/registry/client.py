@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 from mlbloat.model.digest import Digest
 from mlbloat.registry.authorization import Authorization
+from mlbloat.registry.certificates import find_certificates
 from mlbloat.registry.credentials import find_credential
 from mlbloat.registry.problem import AbsentError, BadContentError, DeniedError, RegistryError
-from mlbloat.registry.reference import Reference, api_authority, canonical_authority
+from mlbloat.registry.reference import Reference, api_authority, canonical_authority, is_loopback
 from mlbloat.registry.transport import Answer, Body, InsecureError, LostError, Transport
 
 INSECURE = "MLBLOAT_REGISTRY_INSECURE"
@@ -45,8 +46,8 @@ class Registry:
         self._authorization = authorization
         authority = api_authority(reference.authority)
         self._base = f"https://{authority}"
-        if transport.may_be_plain(authority) and not self._answers():
-            self._base = f"http://{authority}"
+        if transport.may_be_plain(authority):
+            self._base = self._spoken(authority)
 
     def __enter__(self) -> Self:
         return self
@@ -56,12 +57,18 @@ class Registry:
     ) -> None:
         self.transport.close()
 
-    def _answers(self) -> bool:
+    def _spoken(self, authority: str) -> str:
+        """Find out what a registry speaks that may speak plain HTTP: on this machine it mostly does."""
+        secure, plain = f"https://{authority}", f"http://{authority}"
+        order = (plain, secure) if is_loopback(authority) else (secure, plain)
+        return next((base for base in order if self._answers(base)), secure)
+
+    def _answers(self, base: str) -> bool:
         try:
-            self.transport.send("GET", f"{self._base}/v2/", headers={}, attempts=1).close()
+            with self.transport.send("GET", f"{base}/v2/", headers={}, attempts=1) as answer:
+                return answer.status != 400  # as a server of HTTPS says to plain HTTP
         except (InsecureError, LostError):
             return False
-        return True
 
     def url(self, path: str) -> str:
         return f"{self._base}/v2/{self.reference.repository}/{path}"
@@ -144,7 +151,6 @@ def open_registry(
     *,
     push: bool = False,
     mount_from: str = "",
-    transport: Transport | None = None,
 ) -> Registry:
     """Open a repository with the credentials of the environment; the caller closes it.
 
@@ -155,7 +161,9 @@ def open_registry(
     if mount_from:
         scopes.append(f"repository:{mount_from}:pull")
     found = find_credential(reference, environment)
-    transport = transport or Transport(insecure_authorities(environment))
+    host = api_authority(reference.authority)
+    certificates = {host: find_certificates(host, environment)}
+    transport = Transport(insecure_authorities(environment), certificates)
     try:
         return Registry(reference, transport, Authorization(reference.authority, found, scopes, transport))
     except BaseException:

@@ -17,6 +17,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
+from mlbloat.registry.certificates import Certificates
 from mlbloat.registry.connections import Connections
 from mlbloat.registry.problem import BadContentError, RegistryError
 from mlbloat.registry.reference import is_loopback
@@ -111,9 +112,10 @@ class UnreachableError(LostError):
 class Transport:
     """One pool of connections; threads may share it."""
 
-    def __init__(self, insecure: frozenset[str] = frozenset()) -> None:
-        """Allow plain HTTP to these authorities, and to this machine."""
+    def __init__(self, insecure: frozenset[str] = frozenset(), certificates: Mapping[str, Certificates] | None = None):
+        """Allow plain HTTP to these authorities, and to this machine; some have certificates of their own."""
         self._insecure = insecure
+        self._certificates = certificates or {}
         self._aborted = threading.Event()
         self._connections = Connections()
         self._session = requests.Session()
@@ -197,6 +199,7 @@ class Transport:
     def _once(
         self, method: str, url: str, headers: Mapping[str, str], body: Callable[[], Body] | bytes | None
     ) -> Answer:
+        certificates = self._certificates.get(urlsplit(url).netloc, Certificates())
         data = body() if callable(body) else body
         silence = _SILENCE_SECONDS.get(method, _COMMIT_SECONDS)
         try:
@@ -206,6 +209,8 @@ class Transport:
                 headers={"User-Agent": "mlbloat", "Accept-Encoding": "identity", **headers},
                 data=data,
                 auth=_as_it_is,
+                verify=certificates.authority,
+                cert=certificates.client,
                 proxies={"no_proxy": "*"} if is_loopback(urlsplit(url).netloc) else None,
                 timeout=(_CONNECT_SECONDS, silence),
                 allow_redirects=False,
@@ -216,8 +221,8 @@ class Transport:
         except _BROKEN as error:
             kind = UnreachableError if _is_unreachable(error) else LostError
             raise kind(f"{_host(url)} does not answer ({reason(error)}); check the name and the network") from None
-        except ValueError as error:
-            raise RegistryError(f"{_host(url)} cannot be asked ({reason(error)}); check the name") from None
+        except (ValueError, OSError) as error:
+            raise RegistryError(f"{_host(url)} cannot be asked ({reason(error)}); check its name and files") from None
         finally:
             if data is not None and not isinstance(data, bytes):
                 data.close()
@@ -228,7 +233,7 @@ class InsecureError(RegistryError):
     """No TLS, or none that can be trusted."""
 
 
-_CERTIFICATE = "set REQUESTS_CA_BUNDLE for one of your own, or MLBLOAT_REGISTRY_INSECURE for plain HTTP"
+_CERTIFICATE = "put that of its authority into /etc/docker/certs.d, or set MLBLOAT_REGISTRY_INSECURE for plain HTTP"
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

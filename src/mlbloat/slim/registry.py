@@ -7,7 +7,7 @@ moves last, so that a push that fails changes nothing that others see.
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlbloat.registry import Reference, Registry
 
 _THREADS = 3
+_GRACE_SECONDS = 3
 _BASE_NAME = "org.opencontainers.image.base.name"
 
 
@@ -61,8 +62,10 @@ def _upload_all(registry: "Registry", layout: Path, digests: list[Digest], mount
         except BaseException:
             # Ctrl-C reaches this thread only: tell the others, or leaving the pool would wait for whole layers.
             stopped.set()
-            registry.transport.abort()
             pool.shutdown(wait=False, cancel_futures=True)
+            # They take back what they began, unless the registry is silent.
+            wait(futures, timeout=_GRACE_SECONDS)
+            registry.transport.abort()
             raise
 
 
