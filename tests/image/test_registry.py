@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -384,3 +384,44 @@ def test_progress_is_in_bytes_of_blobs(registry: FakeRegistry, tmp_path: Path) -
     downloads: Sequence[tuple[str, int, int | None]] = [line for line in said if line[0].startswith("downloading")]
     total = sum(len(blob) for blob in registry.blobs["my/app"].values()) - len(registry.manifests["my/app"]["1"][1])
     assert downloads[-1] == (f"downloading from {registry.authority}", total, total)
+
+
+class Remembered:
+    """A cache in memory."""
+
+    def __init__(self) -> None:
+        self.values: dict[tuple[str, str], dict[int, bytes]] = {}
+
+    def load(self, kind: str, key: str) -> dict[int, bytes]:
+        return self.values.get((kind, key), {})
+
+    def save(self, kind: str, key: str, parts: Mapping[int, bytes]) -> None:
+        self.values[kind, key] = dict(parts)
+
+
+def test_a_layer_that_the_cache_knows_is_downloaded_when_a_content_is_asked_for(tmp_path: Path) -> None:
+    with FakeRegistry() as registry:
+        registry.add("app", "1", images.oci_files(LAYERS))
+        registry.add("app", "2", images.oci_files([LAYERS[0], {"/new": b"new"}]))
+        cache, reference = Remembered(), f"registry:{registry.authority}/app"
+        load(f"{reference}:1", tmp_path / "one", cache=cache)
+        peer = load(f"{reference}:2", tmp_path / "peer")
+        registry.seen.clear()
+        image = load(f"{reference}:2", tmp_path / "two", cache=cache)
+        ranges = [seen.headers.get("Range") for seen in registry.requests("GET", "/blobs/")]
+        assert ranges == [None, "bytes=0-7", None]  # the configuration, the known layer, the other layer
+        assert [layer.compressed_bytes for layer in image.layers] == [layer.compressed_bytes for layer in peer.layers]
+        assert [layer.entries for layer in image.layers] == [layer.entries for layer in peer.layers]
+        for _ in range(2):
+            assert squash(image).read(squash(image)["/a"]) == b"first" * 5000
+        assert len(registry.requests("GET", "/blobs/")) == 4
+
+
+def test_a_layer_that_cannot_be_downloaded_later_is_said_so(registry: FakeRegistry, tmp_path: Path) -> None:
+    cache = Remembered()
+    reference = f"registry:{registry.authority}/my/app:1"
+    load(reference, tmp_path / "one", cache=cache)
+    image = load(reference, tmp_path / "two", cache=cache)
+    registry.faults.append(Fault("corrupt", "/blobs/"))
+    with pytest.raises(BadImageError, match=f"cannot read {reference}: .* sent other content"):
+        squash(image).read(squash(image)["/a"])

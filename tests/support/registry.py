@@ -258,10 +258,10 @@ class _Handler(BaseHTTPRequestHandler):
         if registry.blobs_elsewhere and self.command == "GET":
             self._send(307, Location=f"{registry.blobs_elsewhere}/v2/{repository}/blobs/{digest}")
             return
-        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         if wanted and not (self.fault and self.fault.kind == "no range"):
-            start = int(wanted[1])
-            self._send(206, content[start:], Content_Range=f"bytes {start}-{len(content) - 1}/{len(content)}")
+            start, end = int(wanted[1]), min(int(wanted[2] or len(content)) + 1, len(content))
+            self._send(206, content[start:end], Content_Range=f"bytes {start}-{end - 1}/{len(content)}")
         else:
             self._send(200, content)
 

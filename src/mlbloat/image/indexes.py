@@ -59,6 +59,10 @@ def load(cache: Cache, diff_id: Digest, layer: int) -> Index | None:
         return None
 
 
+def known(cache: Cache, diff_id: Digest) -> bool:
+    return 0 in cache.load(KIND, str(diff_id))
+
+
 def save(cache: Cache, diff_id: Digest, found: Index) -> None:
     entries = found.entries
     columns = _Columns(

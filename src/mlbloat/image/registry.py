@@ -4,9 +4,8 @@ https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pull
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +13,11 @@ from typing import TYPE_CHECKING
 from mlbloat.errors import BadImageError, ImageNotFoundError, UsageError
 from mlbloat.image import oci_layout
 from mlbloat.image.documents import ConfigDocument, Descriptor, Manifest, decode, digest_of
-from mlbloat.image.store import Directory, blob_name, find_blob
+from mlbloat.image.indexes import known
+from mlbloat.image.ondemand import RemoteBlob, told
+from mlbloat.image.store import blob_name, find_blob
 from mlbloat.image.stored import Question, Stored, same_platform
+from mlbloat.image.unpack import FIRST_BYTES
 from mlbloat.model.digest import Digest
 from mlbloat.tarstream import Window
 
@@ -31,14 +33,13 @@ def find(question: Question) -> Stored:
     from mlbloat.registry import open_registry
 
     reference = _reference(question)
-    with _told(question), open_registry(reference) as registry:
+    with told(question.reference), open_registry(reference) as registry:
         mirror = _Mirror(registry, question)
         top = registry.manifest(reference.selector, question.limits.document_bytes)
         mirror.put(blob_name(top.digest), top.content)
         mirror.put("index.json", _index(top.digest, len(top.content), top.media_type, top.content))
         chosen = oci_layout.choose(mirror, "", question)
-        _download(mirror, chosen)
-    return oci_layout.stored(Directory(mirror.directory, question.reference), chosen, question)
+        return oci_layout.stored(_download(mirror, chosen), chosen, question)
 
 
 def _reference(question: Question) -> "Reference":
@@ -50,21 +51,6 @@ def _reference(question: Question) -> "Reference":
         raise UsageError(
             f"cannot read {question.reference}: {error}; write registry:host/name:tag, or …@sha256:… for a digest"
         ) from None
-
-
-@contextmanager
-def _told(question: Question) -> Iterator[None]:
-    """Say what could not be read because of the registry."""
-    from mlbloat.registry import AbsentError, BadContentError, RegistryError
-
-    try:
-        yield
-    except BadContentError as error:
-        raise BadImageError(f"cannot read {question.reference}: {error}") from error
-    except AbsentError as error:
-        raise ImageNotFoundError(f"cannot find {question.reference}: {error}") from error
-    except RegistryError as error:
-        raise ImageNotFoundError(f"cannot read {question.reference}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,35 +91,84 @@ def _index(digest: Digest, size_bytes: int, media_type: str, content: bytes) -> 
     return json.dumps({"manifests": [{"digest": digest, "size": size_bytes, "mediaType": kind}]}).encode()
 
 
-def _download(mirror: _Mirror, chosen: Descriptor) -> None:
-    """Fetch the configuration and the layers of a manifest, several at once; an error stops the rest."""
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """The layout when all that is needed now was downloaded."""
+
+    mirror: _Mirror
+    later: Mapping[str, RemoteBlob]
+
+    @property
+    def name(self) -> str:
+        return self.mirror.name
+
+    def find(self, name: str) -> Window | None:
+        return self.later.get(name) or Window.whole(self.mirror.directory / name)
+
+
+def _download(mirror: _Mirror, chosen: Descriptor) -> _Fetched:
+    """Fetch the configuration, then the layers that the cache does not know."""
     question, name = mirror.question, f"{chosen.digest} in {mirror.name}"
     _, window = find_blob(mirror, chosen)
     with window.open() as stream:
         manifest = decode(stream.read(), Manifest, name)
-    config, blobs = _blobs(manifest, name, question)
-    question.meter.begin(f"downloading from {mirror.registry.name}", sum(blobs.values()))
-    _fetch(mirror, config, blobs.pop(config))
-    _check_platform(mirror, config, question)
+    config, sizes = _blobs(manifest, name, question)
+    question.meter.begin(f"downloading from {mirror.registry.name}", sum(sizes.values()))
+    _fetch(mirror, config, sizes.pop(config))
+    document = _configuration(mirror, config, question)
+    cached = _cached(manifest, document, question)
+    later = {
+        blob_name(digest): _remote(mirror, digest, sizes.pop(digest)) for digest in tuple(sizes) if digest in cached
+    }
+    _fetch_all(mirror, sizes)
+    return _Fetched(mirror, later)
+
+
+def _cached(manifest: Manifest, document: ConfigDocument, question: Question) -> set[str]:
+    """Return the digests of layers whose index is in the cache."""
+    diff_ids = (document.rootfs.diff_ids if document.rootfs else None) or ()
+    pairs = zip(manifest.layers or (), diff_ids, strict=False)  # assemble refuses when there are not as many
+    name = f"the configuration of {question.reference}"
+    return {layer.digest for layer, diff_id in pairs if known(question.cache, digest_of(diff_id, name))}
+
+
+def _remote(mirror: _Mirror, digest: Digest, size_bytes: int) -> RemoteBlob:
+    from mlbloat.registry import first_bytes
+
+    mirror.question.meter.add(size_bytes)
+    return RemoteBlob(
+        path=mirror.directory / blob_name(digest),
+        size_bytes=size_bytes,
+        reference=mirror.question.rest,
+        name=mirror.name,
+        digest=digest,
+        start=first_bytes(mirror.registry, digest, FIRST_BYTES),
+    )
+
+
+def _fetch_all(mirror: _Mirror, sizes: Mapping[Digest, int]) -> None:
+    """Fetch several at once; an error stops the rest."""
     with ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="download") as pool:
-        futures = [pool.submit(_fetch, mirror, digest, size) for digest, size in blobs.items()]
+        futures = [pool.submit(_fetch, mirror, digest, size) for digest, size in sizes.items()]
         try:
             for future in as_completed(futures):
                 future.result()
         except BaseException:
             # Ctrl-C reaches this thread only: tell the others, or leaving the pool would wait for whole layers.
-            question.meter.stop()
+            mirror.question.meter.stop()
             mirror.registry.transport.abort()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _check_platform(mirror: _Mirror, config: Digest, question: Question) -> None:
-    """Refuse an image for another platform before its layers are downloaded."""
+def _configuration(mirror: _Mirror, config: Digest, question: Question) -> ConfigDocument:
+    """Read it, and refuse an image for another platform before its layers are downloaded."""
     content = (mirror.directory / blob_name(config)).read_bytes()
-    platform = decode(content, ConfigDocument, f"the configuration of {question.reference}").value()
+    document = decode(content, ConfigDocument, f"the configuration of {question.reference}")
+    platform = document.value()
     if question.platform is not None and not same_platform(platform, question.platform):
         raise ImageNotFoundError(f"cannot find {question.platform} in {question.reference}: the image is {platform}")
+    return document
 
 
 def _blobs(manifest: Manifest, name: str, question: Question) -> tuple[Digest, dict[Digest, int]]:

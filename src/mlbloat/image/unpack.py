@@ -28,6 +28,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+FIRST_BYTES = 8
+"""Enough to recognise a compression."""
 _READ_BYTES = 256 << 10
 _EXPAND_BYTES = 4 << 20
 """Most that one step of a decompressor may return."""
@@ -141,8 +143,7 @@ def unpack(
 
 def decoder_of(blob: Window) -> Callable[[], _Decoder] | None:
     """Recognise compressed content by its first bytes; None: it is not compressed."""
-    with blob.open() as stream:
-        start = stream.read(8)
+    start = blob.first(FIRST_BYTES)
     return next((decoder for magic, decoder in _DECODERS if start.startswith(magic)), None)
 
 

@@ -4,7 +4,7 @@ It knows nothing of images. Errors are RegistryError: whoever asked says what co
 """
 
 from mlbloat.registry.client import ManifestAnswer, Registry, open_registry
-from mlbloat.registry.download import download
+from mlbloat.registry.download import download, first_bytes
 from mlbloat.registry.problem import AbsentError, BadContentError, DeniedError, RegistryError
 from mlbloat.registry.reference import Reference, parse_reference
 from mlbloat.registry.upload import check_push, put_manifest, upload
@@ -19,6 +19,7 @@ __all__ = [
     "RegistryError",
     "check_push",
     "download",
+    "first_bytes",
     "open_registry",
     "parse_reference",
     "put_manifest",

@@ -36,6 +36,19 @@ def download(registry: Registry, digest: Digest, size_bytes: int, path: Path, on
         part.unlink(missing_ok=True)
 
 
+def first_bytes(registry: Registry, digest: Digest, count: int) -> bytes:
+    """Fetch the beginning of a blob; nothing can be checked of it."""
+    url = registry.url(f"blobs/{digest}")
+    with registry.send("GET", url, headers={"Range": f"bytes=0-{count - 1}"}) as answer:
+        registry.expect(answer, 200, 206)
+        start = b""
+        for chunk in answer.chunks():
+            start += chunk
+            if len(start) >= count:
+                break
+    return start[:count]
+
+
 class _Download:
     def __init__(
         self, registry: Registry, digest: Digest, size_bytes: int, out: BinaryIO, on_bytes: Callable[[int], None]

@@ -35,6 +35,11 @@ class Window:
         """Open the range as a seekable file of its own. The caller closes it."""
         return self.part(self.size_bytes, ((0, 0, self.size_bytes),))
 
+    def first(self, count: int) -> bytes:
+        """Return the first bytes."""
+        with self.open() as stream:
+            return stream.read(count)
+
     def part(self, size_bytes: int, extents: Sequence[Extent]) -> BinaryIO:
         """Open a file made of extents of this range, zeros between them."""
         moved = tuple((position, self.offset + source, length) for position, source, length in extents)
