@@ -6,7 +6,7 @@ https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pull
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,11 +59,10 @@ class _Mirror:
 
     registry: "Registry"
     question: Question
-    directory: Path = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "directory", self.question.workspace / "registry")
-        (self.directory / "blobs").mkdir(parents=True, exist_ok=True)
+    @property
+    def directory(self) -> Path:
+        return self.question.workspace / "registry"
 
     @property
     def name(self) -> str:
@@ -78,7 +77,7 @@ class _Mirror:
 
     def put(self, name: str, content: bytes) -> None:
         path = self.directory / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
 
 

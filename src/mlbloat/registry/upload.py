@@ -89,7 +89,7 @@ def _cancel(registry: Registry, place: str) -> None:
 
 
 class _Reading:
-    """A file being sent, and counted. An attempt that fails takes its count back when it is closed."""
+    """A file being sent; `on_bytes` hears of every piece before it goes, and may raise."""
 
     def __init__(self, path: Path, on_bytes: Callable[[int], None]) -> None:
         self._size_bytes = path.stat().st_size
