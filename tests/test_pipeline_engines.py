@@ -12,6 +12,7 @@ import docker
 import pytest
 
 from mlbloat import pipeline
+from mlbloat.image.overlay2 import UNVERIFIED, NotInPlaceError
 from mlbloat.model.report import Report
 from mlbloat.model.workload import Expect, Run, Workload
 from mlbloat.pipeline import Request
@@ -56,13 +57,14 @@ def _copied(source: str, target: str) -> None:
 
 
 def _figures(report: Report, *, identity: bool = True) -> Report:
-    """Leave out what differs between two places of one image: its name, the manifest and how it is compressed."""
+    """Leave out what differs between two places of one image: its name, the manifest, how it is compressed, and
+    whether it was verified."""
     image = replace(report.image, reference="", digest=None, compressed_bytes=None, config={})
     runs = tuple(replace(run, seconds=0.0) for run in report.evidence.runs)
     return replace(
         report,
         image=image if identity else replace(image, id=""),
-        evidence=replace(report.evidence, runs=runs),
+        evidence=replace(report.evidence, runs=runs, flags=tuple(set(report.evidence.flags) - {UNVERIFIED})),
     )
 
 
@@ -72,24 +74,65 @@ def _without_docker(reference: str, monkeypatch: pytest.MonkeyPatch) -> Report:
         return pipeline.scan(Request(reference=reference, workload=WORKLOAD))
 
 
-def test_an_image_is_the_same_from_everywhere(
-    client: docker.DockerClient, original: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def in_podman(original: str, tmp_path: Path) -> Iterator[str]:
+    podman = engines.program("podman")
+    subprocess.run([podman, "load", "-qi", tmp_path / "load.tar"], check=True, stdout=subprocess.DEVNULL)
+    yield f"podman:{original}"
+    subprocess.run([podman, "rmi", "-f", original], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def in_containerd(original: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    address, namespace = engines.containerd_address(), NAME.replace("/", "-")
+    monkeypatch.setenv("CONTAINERD_ADDRESS", address)
+    monkeypatch.setenv("CONTAINERD_NAMESPACE", namespace)
+    ctr = (engines.program("ctr"), "--address", address, "--namespace", namespace)
+    load = (*ctr, "images", "import", "--no-unpack", tmp_path / "load.tar")
+    subprocess.run(load, check=True, stdout=subprocess.DEVNULL)
+    yield f"containerd:{original}"
+    subprocess.run([*ctr, "images", "rm", "--sync", original], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*ctr[:3], "namespaces", "rm", namespace], check=True, stdout=subprocess.DEVNULL)
+
+
+def _exported(*_: object) -> Path:
+    raise NotInPlaceError("this test wants the export")
+
+
+def test_an_image_gives_the_same_report_from_everywhere(
+    client: docker.DockerClient,
+    original: str,
+    in_podman: str,
+    in_containerd: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sandbox.engine("runc")
     found = pipeline.scan(Request(reference=f"docker:{original}", workload=WORKLOAD))
     assert found.image.id == client.images.get(original).id
     assert [run.engine for run in found.evidence.runs] == ["runc"]
+    if UNVERIFIED not in found.evidence.flags:
+        engines.missing("docker's storage is not overlay2, or not readable here")
     runnable.assert_sums(found)
 
+    with monkeypatch.context() as patched:
+        patched.setattr("mlbloat.image.docker._storage", _exported)
+        exported = pipeline.scan(Request(reference=f"docker:{original}", workload=WORKLOAD))
+    assert UNVERIFIED not in exported.evidence.flags
+    assert _figures(exported) == _figures(found)
+
+    layers, config = runnable.layers(), runnable.CONFIG
     saved = _saved(original, tmp_path / "saved.tar")
-    old = images.docker_archive(
-        tmp_path / "old.tar", runnable.layers(), config=runnable.CONFIG, tag=original, style="old"
-    )
+    old = images.docker_archive(tmp_path / "old.tar", layers, config=config, tag=original, style="old")
     for reference in (
+        in_podman,
+        in_containerd,
         f"docker-archive:{saved}",
         str(saved),
         f"docker-archive:{old}",
         f"docker-archive:{tmp_path}/load.tar",
+        f"oci-archive:{images.oci_archive(tmp_path / 'zstd.tar', layers, config=config, compression='zstd')}",
+        f"oci-dir:{images.oci_dir(tmp_path / 'layout', layers, config=config)}",
     ):
         assert _figures(_without_docker(reference, monkeypatch)) == _figures(found), reference
 
@@ -141,6 +184,20 @@ def test_an_image_that_does_not_verify_gets_no_tag(client: docker.DockerClient, 
     assert "verification failed" in result.failure
     with pytest.raises(docker.errors.ImageNotFound):
         client.images.get(f"{NAME}:slim")
+
+
+@pytest.mark.usefixtures("in_podman")
+def test_a_bare_tag_goes_to_the_engine_that_has_the_image(original: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    podman = engines.program("podman")
+    with monkeypatch.context() as patched:
+        patched.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+        result = pipeline.slim(Request(reference=original, workload=WORKLOAD), f"{NAME}:slim")
+    assert (result.failure, result.report.image.reference) == ("", f"podman:{original}")
+    assert result.report.slim is not None
+    assert result.report.slim.reference == f"podman:{NAME}:slim"
+    held = subprocess.check_output([podman, "image", "inspect", "--format", "{{.Id}}", f"{NAME}:slim"], text=True)
+    subprocess.run([podman, "rmi", "-f", f"{NAME}:slim"], check=True, stdout=subprocess.DEVNULL)
+    assert f"sha256:{held.strip()}" == result.report.slim.id
 
 
 @pytest.mark.parametrize("engine", ["runc", "embedded"])

@@ -42,6 +42,9 @@ class Talk(Protocol):
     def progress(self, what: str, done: int, total: int | None) -> None:
         """Bytes done of a long read."""
 
+    def say(self, text: str) -> None:
+        """Mention which way was taken, for those who want to know."""
+
 
 class Silence:
     """Talk for a program that uses mlbloat as a library."""
@@ -50,6 +53,9 @@ class Silence:
         return nullcontext()
 
     def progress(self, what: str, done: int, total: int | None) -> None:
+        pass
+
+    def say(self, text: str) -> None:
         pass
 
 
@@ -117,8 +123,11 @@ def slim(request: Request, destination: str, talk: Talk = SILENCE, *, dockerfile
     target = slimming.parse_destination(destination, source=request.reference)
     slimming.check_destination(target, source=request.reference)
     with _workspace(request) as (space, cache):
-        analysis = _analyse(request, space, cache, talk)
+        analysis = _analyse(request, space, cache, talk, verified=True)
         original = analysis.subject
+        if not target.scheme:
+            target = slimming.parse_destination(destination, source=original.image.reference)
+            slimming.check_destination(target)
         _require_evidence(request, analysis)
         report = _measure(analysis, talk)
         with talk.stage("writing the slim image"):
@@ -162,8 +171,8 @@ def verify(request: Request, slim_reference: str, talk: Talk = SILENCE) -> Verdi
     if not request.workload.profile and not request.workload.verify:
         raise UsageError("cannot verify without a run; give -w FILE, or a command after --")
     with _workspace(request) as (space, cache):
-        original = _open(request, space / "original", cache, talk)
-        slimmed = _open(replace(request, reference=slim_reference), space / "slim", cache, talk)
+        original = _open(request, space / "original", cache, talk, verified=True)
+        slimmed = _open(replace(request, reference=slim_reference), space / "slim", cache, talk, verified=True)
         removed = tuple(entry.path for entry in original.tree.files() if entry.path not in slimmed.tree)
         return _verdict(request, original, slimmed, (), removed, talk)
 
@@ -175,7 +184,7 @@ def explain(request: Request, path: str, talk: Talk = SILENCE) -> tuple[str, ...
         return explaining.explain(path, analysis.subject.tree, analysis.marks, analysis.inventory)
 
 
-def _open(request: Request, space: Path, cache: Cache, talk: Talk) -> _Subject:
+def _open(request: Request, space: Path, cache: Cache, talk: Talk, *, verified: bool = False) -> _Subject:
     space.mkdir()
     with talk.stage(f"reading {request.reference}"):
         image = load(
@@ -185,13 +194,15 @@ def _open(request: Request, space: Path, cache: Cache, talk: Talk) -> _Subject:
             progress=talk.progress,
             limits=request.limits,
             cache=cache,
+            verified=verified,
+            say=talk.say,
         )
         return _Subject(image, squash(image, request.limits), space, cache)
 
 
-def _analyse(request: Request, space: Path, cache: Cache, talk: Talk) -> _Analysis:
+def _analyse(request: Request, space: Path, cache: Cache, talk: Talk, *, verified: bool = False) -> _Analysis:
     records = tuple(record for profile in request.profiles for record in tracing.load_profile(profile))
-    subject = _open(request, space / "original", cache, talk)
+    subject = _open(request, space / "original", cache, talk, verified=verified)
     tree, config, workload = subject.tree, subject.image.config, request.workload
     with talk.stage("reading package databases"), remembered(tree, cache) as readable:
         inventory = take_inventory(readable)
@@ -205,7 +216,7 @@ def _analyse(request: Request, space: Path, cache: Cache, talk: Talk) -> _Analys
         mode="traced" if records else "static",
         keep=request.keep.label,
         runs=tuple(metrics.run_report(record, tracing.uses_of((record,), tree, config), tree) for record in records),
-        flags=flags.flags_of(tree, records, workload),
+        flags=(*subject.image.notes, *flags.flags_of(tree, records, workload)),
     )
     return _Analysis(subject, inventory, records, marks, evidence)
 
@@ -341,7 +352,7 @@ def _dockerfile(original: _Subject, plan: slimming.Plan, name: str) -> slimming.
         original.image,
         original.tree,
         plan,
-        base=place if scheme in ("docker", "registry") else "",
+        base=place if scheme in ("docker", "podman", "registry") else "",
         list_name=f"{name}.removed",
     )
 

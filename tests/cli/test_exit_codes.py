@@ -178,14 +178,14 @@ def _scan_without_docker(reference: str) -> str:
 
 def test_a_docker_engine_that_does_not_answer_is_4() -> None:
     line = _scan_without_docker("docker:app:1")
-    assert line.startswith("cannot read docker:app:1: the docker engine does not answer (")
+    assert line.startswith("cannot find docker:app:1: the docker engine does not answer (")
     assert line.endswith("start it, set DOCKER_HOST, or give the path of a saved archive")
 
 
 def test_a_name_that_is_nowhere_is_4_and_says_where_it_was_looked_for() -> None:
     line = _scan_without_docker("127.0.0.1:1/app:1")
-    assert line.startswith("cannot find 127.0.0.1:1/app:1 in docker (the docker engine does not answer (")
-    assert "registry (127.0.0.1:1 does not answer (Connection refused))" in line
+    assert line.startswith("cannot find 127.0.0.1:1/app:1: the docker engine does not answer (")
+    assert "registry: 127.0.0.1:1 does not answer (Connection refused)" in line
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])

@@ -11,6 +11,7 @@ from mlbloat.cache import Store, remembered
 from mlbloat.errors import BadImageError
 from mlbloat.image import blob, load, squash, unpack
 from mlbloat.model.filetree import Entry
+from mlbloat.tarstream import Window
 from tests.support import images
 from tests.support.images import OPAQUE, WHITEOUT, Member, Members
 from tests.support.trees import Hard, Link
@@ -34,7 +35,7 @@ def unpacked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def counting(*args: object, name: str, **more: object) -> object:
         names.append(name)
-        return real(*args, name=name, **more)  # type: ignore[arg-type]  # handed on as they came
+        return real(*args, name=name, **more)  # type: ignore[arg-type, type-var]  # handed on as they came
 
     monkeypatch.setattr(blob, "unpack", counting)
     return names
@@ -88,6 +89,7 @@ def test_a_known_layer_whose_blob_is_another_is_refused_when_it_is_read(
     for layer in image.layers:
         source = layer.source
         assert isinstance(source, blob.BlobLayer)
+        assert isinstance(source.blob, Window)
         content = bytearray(source.blob.path.read_bytes())
         content[len(content) // 2] ^= 1
         source.blob.path.write_bytes(content)

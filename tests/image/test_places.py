@@ -1,14 +1,13 @@
 """References: schemes, and paths recognised by what they hold."""
 
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
 
+from mlbloat import image
 from mlbloat.errors import BadImageError, ImageNotFoundError, UsageError
-from mlbloat.image import NAMED, load, oci_archive
-from mlbloat.image.stored import Question, Stored, host_platform, parse_platform
+from mlbloat.image import load
+from mlbloat.image.stored import AbsentError, Question, Stored, host_platform, parse_platform
 from mlbloat.model.image import Platform
 from tests.support import images
 from tests.support.images import Members
@@ -67,83 +66,89 @@ def test_a_path_that_does_not_exist_is_said_to_not_exist(
     assert reference in str(error.value)
 
 
-@pytest.mark.parametrize("scheme", ["podman", "containerd"])
-@pytest.mark.parametrize("slashes", ["", "//"])
-def test_schemes_that_are_not_there_yet_say_what_to_do(tmp_path: Path, scheme: str, slashes: str) -> None:
-    with pytest.raises(UsageError, match=f"{scheme}: is not supported yet; use docker: or save it to an archive"):
-        load(f"{scheme}:{slashes}app:1", tmp_path)
-
-
 @pytest.mark.parametrize("reference", ["", "docker:", "oci-dir://"])
 def test_a_reference_that_names_nothing_is_a_usage_error(tmp_path: Path, reference: str) -> None:
     with pytest.raises(UsageError, match="names no image"):
         load(reference, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("reference", "name"),
-    [
-        ("docker:python:3.12", "python:3.12"),
-        ("docker://python:3.12", "python:3.12"),
-        ("python:3.12", "python:3.12"),
-        ("localhost:5000/a/b@sha256:0", "localhost:5000/a/b@sha256:0"),
-    ],
-)
-def test_a_bare_reference_is_looked_for_in_each_place_in_turn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: str, name: str
-) -> None:
+class Engine:
+    """A source that has one image, or none."""
+
+    def __init__(self, scheme: str, held: str, asked: list[str]) -> None:
+        self.SCHEME, self._held, self._asked = scheme, held, asked
+
+    def find(self, question: Question) -> Stored:
+        self._asked.append(question.reference)
+        if question.rest != self._held:
+            raise AbsentError(f"no such image in {self.SCHEME}", "pull it first")
+        document = images.config_document([])
+        return Stored(config=document, layers=())
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """What the engines were asked for; the second and the third have an image."""
     asked: list[str] = []
-    for source in NAMED:
-        monkeypatch.setattr(source, "find", partial(refuse, asked))
+    engines = tuple(Engine(*pair, asked) for pair in (("docker", ""), ("podman", "two"), ("containerd", "three:1")))
+    monkeypatch.setattr(image, "BARE", engines)
+    monkeypatch.setattr(image, "SOURCES", engines)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ImageNotFoundError):
-        load(reference, tmp_path)
-    scheme = reference.partition(":")[0]
-    schemes = [scheme] if scheme == "docker" else [source.SCHEME for source in NAMED]
-    assert asked == [f"{scheme}:{name}" for scheme in schemes]
+    return asked
 
 
-def refuse(asked: list[str], question: Question) -> Stored:
-    asked.append(question.reference)
-    raise ImageNotFoundError(f"cannot read {question.reference}: number {len(asked)} is away; call it")
+@pytest.mark.parametrize(("reference", "found"), [("two", "podman:two"), ("three:1", "containerd:three:1")])
+def test_a_bare_reference_is_looked_for_in_one_engine_after_the_other(
+    tmp_path: Path, asked: list[str], reference: str, found: str
+) -> None:
+    assert load(reference, tmp_path).reference == found == asked[-1]
+    assert [text.partition(":")[0] for text in asked] == ["docker", "podman", "containerd"][: len(asked)]
 
 
-def test_a_name_that_is_nowhere_says_what_each_place_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for source in NAMED:
-        monkeypatch.setattr(source, "find", partial(refuse, []))
+def test_a_bare_reference_that_none_has_says_what_each_said(tmp_path: Path, asked: list[str]) -> None:
     with pytest.raises(ImageNotFoundError) as error:
-        load("app:1", tmp_path)
-    each = " or ".join(f"{source.SCHEME} (number 1 is away)" for source in NAMED)
-    assert (
-        str(error.value) == f"cannot find app:1 in {each}; check the name, or write where it is, such as docker:app:1"
+        load("host:5000/a/b@sha256:0", tmp_path)
+    assert str(error.value) == (
+        "cannot find host:5000/a/b@sha256:0: no such image in docker; no such image in podman; "
+        "no such image in containerd; check the name, pull or build it, or give the path of a saved archive"
     )
 
 
-def test_the_first_place_that_has_a_name_is_taken_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = images.oci_archive(tmp_path / "i.tar", LAYERS)
+def test_a_place_that_refuses_is_named_with_its_reason(
+    tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refusing(Engine):
+        def find(self, question: Question) -> Stored:
+            raise ImageNotFoundError(f"cannot read {question.reference}: the password is wrong; log in")
 
-    def found(question: Question) -> Stored:
-        return oci_archive.find(replace(question, rest=str(path)))
-
-    for source in NAMED[:-1]:
-        monkeypatch.setattr(source, "find", partial(refuse, []))
-    monkeypatch.setattr(NAMED[-1], "find", found)
-    assert load("app:1", tmp_path / "w").reference == f"{NAMED[-1].SCHEME}:app:1"
-
-
-def test_a_broken_image_is_not_looked_for_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(question: Question) -> Stored:
-        raise BadImageError("cannot read it: broken")
-
-    monkeypatch.setattr(NAMED[0], "find", broken)
-    with pytest.raises(BadImageError, match="cannot read it: broken"):
+    monkeypatch.setattr(image, "BARE", (*image.BARE, Refusing("registry", "", asked)))
+    with pytest.raises(ImageNotFoundError, match="no such image in containerd; registry: the password is wrong; check"):
         load("app:1", tmp_path)
+
+
+def test_a_broken_image_is_not_looked_for_elsewhere(
+    tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(Engine):
+        def find(self, question: Question) -> Stored:
+            raise BadImageError("cannot read it: broken")
+
+    monkeypatch.setattr(image, "BARE", (Broken("docker", "", asked), *image.BARE))
+    with pytest.raises(BadImageError, match="cannot read it: broken"):
+        load("two", tmp_path)
+
+
+@pytest.mark.parametrize("slashes", ["", "//"])
+def test_a_scheme_asks_that_engine_alone(tmp_path: Path, asked: list[str], slashes: str) -> None:
+    with pytest.raises(ImageNotFoundError, match="cannot find docker:two: no such image in docker; pull it first"):
+        load(f"docker:{slashes}two", tmp_path)
+    assert asked == ["docker:two"]
 
 
 def test_an_engine_that_does_not_answer_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")  # the SDK leaks the socket of a missing unix:// one
     with pytest.raises(
-        ImageNotFoundError, match="cannot read docker:app:1: the docker engine does not answer"
+        ImageNotFoundError, match="cannot find docker:app:1: the docker engine does not answer"
     ) as error:
         load("docker:app:1", tmp_path)
     assert error.value.exit_code == 4

@@ -33,7 +33,7 @@ def unpacked(
     diff_id: Digest | None = None,
     limits: Limits | None = None,
     meter: Meter | None = None,
-) -> Unpacked:
+) -> Unpacked[Window]:
     path.mkdir(exist_ok=True)
     (path / "blob").write_bytes(blob)
     return unpack(
@@ -164,7 +164,7 @@ def test_two_readers_of_one_layer_do_not_meet(tmp_path: Path) -> None:
     diff_id = Digest.of(CONTENT)
     (tmp_path / "blob").write_bytes(GZIP)
 
-    def read_once() -> Unpacked:
+    def read_once() -> Unpacked[Window]:
         return unpack(
             Window.whole(tmp_path / "blob"),
             name="layer",

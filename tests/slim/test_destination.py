@@ -40,9 +40,16 @@ def test_a_destination_is_read(text: str, scheme: str, path: str | None, tag: st
     assert str(destination) == (again or "docker:host.example:5000/app:latest")
 
 
-@pytest.mark.parametrize("source", ["docker:app:1", "app:1", "host.example/app"])
-def test_a_bare_tag_means_docker_when_the_image_came_from_there(source: str) -> None:
-    assert str(parse_destination("my/app:slim", source=source)) == "docker:my/app:slim"
+@pytest.mark.parametrize("source", ["docker:app:1", "podman://app:1"])
+def test_a_bare_tag_means_the_engine_that_the_image_came_from(source: str) -> None:
+    assert str(parse_destination("my/app:slim", source=source)) == f"{source.partition(':')[0]}:my/app:slim"
+
+
+@pytest.mark.parametrize("source", ["app:1", "host.example/app"])
+def test_a_bare_tag_waits_until_it_is_known_which_engine_has_the_image(source: str) -> None:
+    destination = parse_destination("my/app:slim", source=source)
+    assert (destination.scheme, destination.tag) == ("", "my/app:slim")
+    check_destination(destination)
 
 
 @pytest.mark.parametrize("source", ["oci-archive:/tmp/a.tar", "dir:/tmp", "", "./a.tar", "/tmp"])
@@ -54,7 +61,8 @@ def test_a_bare_tag_is_refused_when_the_image_came_from_a_file(source: str) -> N
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("podman:app", "podman: is not possible yet; use docker:NAME:TAG"),
+        ("containerd:app", "containerd: is not possible yet; use docker:NAME:TAG, podman:NAME:TAG"),
+        ("podman:Upper", "in lower case"),
         ("registry:host.example/app@sha256:" + "0" * 64, "is not an image name"),
         ("dir:/tmp/x", "dir: is not possible yet"),
         ("/tmp/a.tar", "write oci-archive:/tmp/a.tar"),
@@ -77,8 +85,8 @@ def test_what_is_no_destination_is_refused_with_what_works(text: str, why: str) 
 
 
 def test_an_engine_that_cannot_hold_it_yet_is_named() -> None:
-    with pytest.raises(UsageError, match="podman: is not possible yet"):
-        parse_destination("app:slim", source="podman:app:1")
+    with pytest.raises(UsageError, match="containerd: is not possible yet"):
+        parse_destination("app:slim", source="containerd:app:1")
 
 
 def test_a_place_that_can_be_written_passes(tmp_path: Path) -> None:

@@ -19,6 +19,13 @@ def docker_client() -> docker.DockerClient:
         missing(f"the docker engine does not answer: {error}")
 
 
+def containerd_address() -> str:
+    """The socket of containerd; the docker engine starts one of its own where none runs."""
+    paths = ("/run/containerd/containerd.sock", "/run/docker/containerd/containerd.sock")
+    found = next((path for path in paths if os.access(path, os.R_OK | os.W_OK)), None)
+    return found or missing("containerd does not answer")
+
+
 def missing(problem: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(problem)

@@ -99,7 +99,8 @@ def slim(
             "-t",
             "--to",
             metavar="DEST",
-            help="docker:TAG, registry:HOST/NAME:TAG, docker-archive:FILE, oci-archive:FILE, oci-dir:DIR, or a tag.",
+            help="docker:TAG, podman:TAG, registry:HOST/TAG, docker-archive:FILE, oci-archive:FILE, oci-dir:DIR, "
+            "or a tag.",
         ),
     ],
     command: options.Command = None,

@@ -19,8 +19,8 @@ Image = Annotated[
     str,
     typer.Argument(
         metavar="IMAGE",
-        help="docker:NAME, registry:HOST/NAME, docker-archive:FILE, oci-archive:FILE, oci-dir:DIR, dir:DIR, a path, "
-        "or a name in docker or a registry.",
+        help="docker:NAME, podman:NAME, containerd:NAME, registry:HOST/NAME, docker-archive:FILE, oci-archive:FILE, "
+        "oci-dir:DIR, dir:DIR, a path, or a name in an engine or a registry.",
     ),
 ]
 Command = Annotated[

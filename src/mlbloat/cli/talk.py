@@ -71,6 +71,11 @@ class Talker:
         if bars is not None:
             bars.end()
 
+    def say(self, text: str) -> None:
+        if self._verbose and not self._quiet:
+            self._rewrite("")
+            print(f"           {plain(text)}", file=self._stream, flush=True)
+
     def _rewrite(self, text: str) -> None:
         if self._terminal:
             print(f"\r\x1b[2K{plain(text)[:100]}", end="", file=self._stream, flush=True)

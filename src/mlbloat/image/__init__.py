@@ -4,18 +4,30 @@ A source is one module: how to get from its scheme to the stored image. Adding o
 SOURCES.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from mlbloat.cache import Cache, NoCache
 from mlbloat.errors import BadImageError, ImageNotFoundError, MlbloatError, UsageError
-from mlbloat.image import directory, docker, docker_archive, oci_archive, oci_dir, oci_layout, places, registry
+from mlbloat.image import (
+    containerd,
+    directory,
+    docker,
+    docker_archive,
+    oci_archive,
+    oci_dir,
+    oci_layout,
+    places,
+    podman,
+    registry,
+)
 from mlbloat.image.assemble import assemble
 from mlbloat.image.meter import Meter, Progress
 from mlbloat.image.squash import squash
 from mlbloat.image.store import open_archive
-from mlbloat.image.stored import Question, Stored, parse_platform
+from mlbloat.image.stored import AbsentError, Question, Stored, parse_platform
 from mlbloat.model.image import Image
 from mlbloat.tarstream import LIMIT_NAMES, Budget, Limits
 
@@ -30,12 +42,12 @@ class Source(Protocol):
         """What a reference begins with, without the colon."""
 
     def find(self, question: Question) -> Stored:
-        """Find the image and read its documents; layers are looked at later."""
+        """Find the image and read its documents; layers are looked at later. AbsentError when it is not there."""
 
 
-NAMED: tuple[Source, ...] = (docker, registry)
-"""Where a bare name is looked for, in this order."""
-SOURCES: tuple[Source, ...] = (*NAMED, docker_archive, oci_archive, oci_dir, directory)
+BARE: tuple[Source, ...] = (docker, podman, containerd, registry)
+"""Where a name without a scheme is looked for, in this order."""
+SOURCES: tuple[Source, ...] = (*BARE, docker_archive, oci_archive, oci_dir, directory)
 
 
 def load(
@@ -46,13 +58,16 @@ def load(
     progress: Progress | None = None,
     limits: Limits | None = None,
     cache: Cache | None = None,
+    verified: bool = False,
+    say: Callable[[str], None] | None = None,
 ) -> Image:
     """Read an image; the workspace keeps what its layers are read from for as long as the image is used.
 
     A layer that the cache knows by its diff ID is not read, unless the content of a file is asked for.
 
     `platform` is `os/architecture[/variant]`; by default the host's is taken where there are several, and the only
-    one otherwise.
+    one otherwise. With `verified` every layer is compared with its digest, also in an engine's own storage, whose
+    layers are trusted otherwise (`Image.notes` says so). `say` hears which way was taken.
     """
     scheme, rest = places.split_scheme(reference, tuple(source.SCHEME for source in SOURCES))
     question = Question(
@@ -64,6 +79,8 @@ def load(
         budget=Budget(limits),
         meter=Meter(progress),
         cache=cache or NoCache(),
+        verified=verified,
+        say=say or (lambda _: None),
     )
     try:
         question, stored = _find(question, scheme)
@@ -80,25 +97,28 @@ def load(
 
 
 def _find(question: Question, scheme: str) -> tuple[Question, Stored]:
-    if scheme:
+    if not scheme:
+        return _find_path(question) if places.is_path(question.rest) else _find_bare(question)
+    try:
         return question, next(source for source in SOURCES if scheme == source.SCHEME).find(question)
-    if places.is_path(question.rest):
-        return _find_path(question)
-    return _find_named(question)
+    except AbsentError as error:
+        raise ImageNotFoundError(f"cannot find {question.reference}: {error.reason}; {error.remedy}") from None
 
 
-def _find_named(question: Question) -> tuple[Question, Stored]:
-    """Ask each place in turn; one error tells what each of them said."""
-    tried = []
-    for source in NAMED:
+def _find_bare(question: Question) -> tuple[Question, Stored]:
+    """Ask one after the other; that one is not there, or refuses, is only said when none has the image."""
+    reasons = []
+    for source in BARE:
         named = replace(question, reference=f"{source.SCHEME}:{question.rest}")
         try:
             return named, source.find(named)
+        except AbsentError as error:
+            reasons.append(error.reason)
         except (ImageNotFoundError, UsageError) as error:
-            tried.append(f"{source.SCHEME} ({_why(error, named.reference)})")
+            reasons.append(f"{source.SCHEME}: {_why(error, named.reference)}")
     raise ImageNotFoundError(
-        f"cannot find {question.rest} in {' or '.join(tried)}; check the name, or write where it is, "
-        f"such as {NAMED[0].SCHEME}:{question.rest}"
+        f"cannot find {question.rest}: {'; '.join(reasons)}; check the name, pull or build it, or give the path of a "
+        "saved archive"
     )
 
 

@@ -13,7 +13,7 @@ from mlbloat.image.squash import resolve
 from mlbloat.image.stored import Question, Stored, StoredLayer, same_platform
 from mlbloat.image.unpack import check_size
 from mlbloat.model.digest import Digest
-from mlbloat.model.image import Image, Layer
+from mlbloat.model.image import Image, Layer, layer_key
 from mlbloat.tarstream import account, index
 
 _MAX_THREADS = 4
@@ -56,6 +56,7 @@ def assemble(stored: Stored, question: Question) -> Image:
         platform=platform,
         config=document.image_config(stored.config),
         layers=layers,
+        notes=stored.notes,
     )
 
 
@@ -83,17 +84,18 @@ def _read(job: _Job, question: Question) -> Layer:
         blob=job.stored.blob,
         digest=job.stored.digest,
         diff_id=job.diff_id,
-        trusted=job.stored.written,
+        trusted=job.stored.written or job.stored.unverified,
         name=job.name,
         directory=question.workspace / "layers",
         limits=question.limits,
         meter=question.meter.part(f"layer {job.number}", job.stored.blob.size_bytes),
     )
-    found = indexes.load(question.cache, job.diff_id, job.number)
+    key = layer_key(job.diff_id, verified=not job.stored.unverified)
+    found = indexes.load(question.cache, key, job.number)
     if found is None:
         found = _index(blob, job, question)
         if not job.stored.written:
-            indexes.save(question.cache, job.diff_id, found)
+            indexes.save(question.cache, key, found)
     else:
         check_size(blob.meter.expanded(found.tar_bytes), question.limits, job.name)
         account(found.entries, name=job.name, budget=question.budget)
@@ -106,10 +108,13 @@ def _read(job: _Job, question: Question) -> Layer:
         compressed_bytes=job.stored.blob.size_bytes if blob.compressed() else None,
         entries=found.entries,
         source=blob,
+        verified=not job.stored.unverified,
     )
 
 
 def _index(blob: BlobLayer, job: _Job, question: Question) -> indexes.Index:
+    if blob.trusted:
+        check_size(blob.meter.expanded(blob.blob.size_bytes), question.limits, job.name)
     tar = blob.unpacked().tar
     with tar.open() as stream:
         entries = index(stream, name=job.name, layer=job.number, limits=question.limits, budget=question.budget)

@@ -16,19 +16,19 @@ from mlbloat.image.meter import Meter
 from mlbloat.image.unpack import decoder_of, unpack
 from mlbloat.model.digest import Digest
 from mlbloat.model.filetree import Entry
-from mlbloat.tarstream import Limits, TarLayer, Window
+from mlbloat.tarstream import Limits, TarBytes, TarLayer, Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlobLayer:
     """The LayerSource over a stored layer; holds no open file, so it can be sent to another process."""
 
-    blob: Window
+    blob: TarBytes
     digest: Digest | None
     """Of the blob as stored; None where the source has none."""
     diff_id: Digest
     trusted: bool
-    """Written by this program a moment ago: its digests are known to be right."""
+    """Its digests are known to be right, or not to be compared."""
     name: str
     """What errors call it."""
     directory: Path
@@ -54,14 +54,14 @@ class BlobLayer:
                 tar = self._checked() or self._check()
         return TarLayer(tar=tar, name=self.name, limits=self.limits)
 
-    def _checked(self) -> Window | None:
+    def _checked(self) -> TarBytes | None:
         if self.trusted:
             return self.blob
         if self._tar.exists():
             return Window.whole(self._tar)
         return self.blob if self._mark.exists() else None
 
-    def _check(self) -> Window:
+    def _check(self) -> TarBytes:
         unpacked = unpack(
             self.blob,
             name=self.name,
@@ -82,7 +82,7 @@ class BlobLayer:
     @property
     def _mark(self) -> Path:
         """Exists once this uncompressed blob was found to have its digest."""
-        place = Digest.of(f"{self.blob.path}:{self.blob.offset}".encode("utf-8", "surrogateescape"))
+        place = Digest.of(self.blob.place.encode("utf-8", "surrogateescape"))
         return self.directory / f"{self.diff_id.hex}-{place.hex[:16]}.checked"
 
     @contextmanager

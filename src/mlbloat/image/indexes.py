@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from mlbloat.cache import Cache
-from mlbloat.model.digest import Digest
 from mlbloat.model.filetree import Entry, Kind
 
 if sys.version_info >= (3, 14):
@@ -47,9 +46,9 @@ class _Columns(msgspec.Struct, array_like=True, frozen=True):
     devices: dict[int, tuple[int, int]]
 
 
-def load(cache: Cache, diff_id: Digest, layer: int) -> Index | None:
-    """Return what the cache knows of a layer, as the layer of that number; None when it knows nothing."""
-    value = cache.load(KIND, str(diff_id)).get(0)
+def load(cache: Cache, key: str, layer: int) -> Index | None:
+    """Return what the cache knows of a layer (`Layer.key`), as the layer of that number; None when it knows nothing."""
+    value = cache.load(KIND, key).get(0)
     if value is None:
         return None
     try:
@@ -59,11 +58,11 @@ def load(cache: Cache, diff_id: Digest, layer: int) -> Index | None:
         return None
 
 
-def known(cache: Cache, diff_id: Digest) -> bool:
-    return 0 in cache.load(KIND, str(diff_id))
+def known(cache: Cache, key: str) -> bool:
+    return 0 in cache.load(KIND, key)
 
 
-def save(cache: Cache, diff_id: Digest, found: Index) -> None:
+def save(cache: Cache, key: str, found: Index) -> None:
     entries = found.entries
     columns = _Columns(
         tar_bytes=found.tar_bytes,
@@ -83,7 +82,7 @@ def save(cache: Cache, diff_id: Digest, found: Index) -> None:
         },
         devices={number: entry.device for number, entry in enumerate(entries) if entry.device != (0, 0)},
     )
-    cache.save(KIND, str(diff_id), {0: zstd.compress(msgspec.msgpack.encode(columns), level=3)})
+    cache.save(KIND, key, {0: zstd.compress(msgspec.msgpack.encode(columns), level=3)})
 
 
 def _entries(columns: _Columns, layer: int) -> tuple[Entry, ...]:

@@ -6,11 +6,6 @@ from pathlib import Path
 from mlbloat.errors import ImageNotFoundError, UsageError
 
 _SCHEME = re.compile(r"([a-z][a-z0-9-]*):(?://)?(.*)", re.DOTALL)
-_LATER = {
-    "podman": "podman save --format oci-archive -o image.tar NAME",
-    "containerd": "ctr images export image.tar NAME",
-}
-"""Schemes that are known and not there yet, and how to get an archive instead."""
 _ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst")
 
 
@@ -18,11 +13,6 @@ def split_scheme(reference: str, schemes: tuple[str, ...]) -> tuple[str, str]:
     """Return the scheme and what follows; the scheme is empty when the reference has none."""
     match = _SCHEME.fullmatch(reference)
     scheme, rest = match.groups() if match else ("", reference)
-    if scheme in _LATER:
-        raise UsageError(
-            f"cannot read {reference}: {scheme}: is not supported yet; use docker: or save it to an archive "
-            f"({_LATER[scheme]})"
-        )
     if scheme not in schemes:
         scheme, rest = "", reference
     if not rest:

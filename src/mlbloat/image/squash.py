@@ -50,7 +50,7 @@ class LayerContents:
 def squash(image: Image, limits: Limits = DEFAULT_LIMITS) -> FileTree:
     """Merge the layers of an image into its root file system."""
     contents = LayerContents(tuple(layer.source for layer in image.layers))
-    digests = tuple(str(layer.diff_id) for layer in image.layers)
+    digests = tuple(layer.key for layer in image.layers)
     return merge([layer.entries for layer in image.layers], contents, image.reference, digests, limits)
 
 
@@ -99,10 +99,10 @@ def _parents(entries: Iterable[Entry]) -> set[str]:
     found = {"/"}
     for entry in entries:
         for name in (entry.path, entry.target if entry.kind is Kind.HARDLINK else "/"):
-            path = posixpath.dirname(name)
+            path = name.rpartition("/")[0] or "/"
             while path not in found:
                 found.add(path)
-                path = posixpath.dirname(path)
+                path = path.rpartition("/")[0] or "/"
     return found
 
 

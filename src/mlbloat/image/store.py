@@ -36,6 +36,7 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
+    window: Window
     tar: TarLayer
     tree: FileTree
     name: str
@@ -44,7 +45,8 @@ class Archive:
         entry = self.tree.find("/" + name).entry
         if entry is None or entry.kind is not Kind.FILE:
             return None
-        return self.tar.within(entry)
+        offset, size_bytes = self.tar.place(entry)
+        return Window(path=self.window.path, offset=self.window.offset + offset, size_bytes=size_bytes)
 
 
 def open_archive(path: Path, question: Question) -> Archive:
@@ -66,7 +68,7 @@ def open_archive(path: Path, question: Question) -> Archive:
     with window.open() as stream:
         entries = index(stream, name=question.reference, limits=question.limits, budget=question.budget)
     tree = merge([entries], LayerContents((tar,)), question.reference, limits=question.limits)
-    return Archive(tar, tree, question.reference)
+    return Archive(window, tar, tree, question.reference)
 
 
 def read(store: Store, name: str, question: Question) -> bytes:

@@ -2,6 +2,7 @@
 
 import platform as host
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from mlbloat.errors import BadImageError, UsageError
 from mlbloat.image.meter import Meter
 from mlbloat.model.digest import Digest
 from mlbloat.model.image import Platform
-from mlbloat.tarstream import Budget, Limits, Window
+from mlbloat.tarstream import Budget, Limits, TarBytes
 
 MAX_LAYERS = 1000
 """Docker stacks 125, overlayfs itself 500."""
@@ -22,6 +23,14 @@ _MACHINES = {
     "i686": ("386", ""),
 }
 """The kernel's names for what Go calls otherwise; the rest (s390x, ppc64le, riscv64) agree."""
+
+
+class AbsentError(Exception):
+    """An engine is not there, or has no such image; another one may have it."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason, remedy)
+        self.reason, self.remedy = reason, remedy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +49,10 @@ class Question:
     """Shared by the archive and all layers."""
     meter: Meter = field(default_factory=Meter)
     cache: Cache = field(default_factory=NoCache)
+    verified: bool = False
+    """Compare every layer with its digest, also in storage that is trusted otherwise."""
+    say: Callable[[str], None] = lambda _: None
+    """Hears which way was taken, where there are several."""
 
     @property
     def wanted(self) -> Platform:
@@ -55,12 +68,14 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredLayer:
-    blob: Window
+    blob: TarBytes
     """As stored: compressed or not."""
     digest: Digest | None = None
     """Of the blob, as the manifest says; None where the source has none."""
     written: bool = False
     """This program wrote it a moment ago, so its digest is known to be right."""
+    unverified: bool = False
+    """In an engine's own storage, and taken as it is: its digest is not compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +84,8 @@ class Stored:
     layers: tuple[StoredLayer, ...]
     digest: Digest | None = None
     """Of the manifest."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the report must know."""
 
 
 def host_platform() -> Platform:

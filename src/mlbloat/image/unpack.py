@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Generic, Protocol, TypeVar, cast
 
 from isal import igzip_lib
 
 from mlbloat.errors import BadImageError
 from mlbloat.image.meter import Meter
 from mlbloat.model.digest import Digest
-from mlbloat.tarstream import Limits, Window
+from mlbloat.tarstream import Limits, TarBytes, Window
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -75,9 +75,12 @@ _ERRORS: tuple[type[Exception], ...] = (
 )
 
 
+Tar = TypeVar("Tar", bound=TarBytes)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unpacked:
-    tar: Window
+class Unpacked(Generic[Tar]):
+    tar: Tar
     diff_id: Digest
     compressed: bool
 
@@ -106,7 +109,7 @@ class _Hashes:
 
 
 def unpack(
-    blob: Window,
+    blob: Tar,
     *,
     name: str,
     digest: Digest | None,
@@ -114,7 +117,7 @@ def unpack(
     directory: Path,
     limits: Limits,
     meter: Meter,
-) -> Unpacked:
+) -> Unpacked[Tar | Window]:
     """Check a blob against its digest and its content against the diff ID; decompress it if need be."""
     decoder = decoder_of(blob)
     if decoder is None:
@@ -141,13 +144,13 @@ def unpack(
     return Unpacked(tar=Window.whole(path), diff_id=found, compressed=True)
 
 
-def decoder_of(blob: Window) -> Callable[[], _Decoder] | None:
+def decoder_of(blob: TarBytes) -> Callable[[], _Decoder] | None:
     """Recognise compressed content by its first bytes; None: it is not compressed."""
     start = blob.first(FIRST_BYTES)
     return next((decoder for magic, decoder in _DECODERS if start.startswith(magic)), None)
 
 
-def _read(blob: Window, meter: Meter) -> Iterator[bytes]:
+def _read(blob: TarBytes, meter: Meter) -> Iterator[bytes]:
     with blob.open() as stream:
         while chunk := stream.read(_READ_BYTES):
             meter.add(len(chunk))
@@ -172,7 +175,7 @@ def _hashed_beside(chunks: Iterator[bytes], hashes: _Hashes) -> Iterator[bytes]:
 
 
 def _expand(
-    chunks: Iterator[bytes], new: Callable[[], _Decoder], blob: Window, name: str, limits: Limits, meter: Meter
+    chunks: Iterator[bytes], new: Callable[[], _Decoder], blob: TarBytes, name: str, limits: Limits, meter: Meter
 ) -> Iterator[bytes]:
     """Decompress within the limits; several gzip members or zstd frames in a row are one content."""
     expanded = 0

@@ -59,6 +59,18 @@ class Layer:
     entries: tuple[Entry, ...]
     """In the order of the tar, whiteouts included."""
     source: LayerSource
+    verified: bool = True
+    """False: what is read of it is not compared with the diff ID."""
+
+    @property
+    def key(self) -> str:
+        """Names what is learnt of the layer in the cache."""
+        return layer_key(self.diff_id, verified=self.verified)
+
+
+def layer_key(diff_id: Digest, *, verified: bool) -> str:
+    """Keep what a layer is apart from what its diff ID claims: one never passes for the other."""
+    return str(diff_id) if verified else f"unverified:{diff_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +85,8 @@ class Image:
     config: ImageConfig
     layers: tuple[Layer, ...]
     """Lowest first. History lines without a layer are in the configuration only."""
+    notes: tuple[str, ...] = ()
+    """How it was read, as far as a reader of the report must know it."""
 
     @property
     def compressed_bytes(self) -> int | None:

@@ -1,23 +1,40 @@
-"""Run a container ourselves, without a daemon, and say what this machine can do: all code that starts processes."""
+"""Run a container ourselves, without a daemon, ask engines, and say what works here: all code that starts processes."""
 
 from mlbloat.errors import EngineError, UsageError
 from mlbloat.runtime import embedded, runc
 from mlbloat.runtime.container import command_line, container_of
+from mlbloat.runtime.dockerclient import ContextError
+from mlbloat.runtime.dockerclient import connect as connect_docker
 from mlbloat.runtime.doctor import Check, doctor
 from mlbloat.runtime.engine import Engine
+from mlbloat.runtime.kernel import open_inside
 from mlbloat.runtime.listener import Listener
+from mlbloat.runtime.podman import NoSuchImageError, Podman
+from mlbloat.runtime.podman import find as find_podman
 from mlbloat.runtime.process import remove as remove_tree
+from mlbloat.runtime.program import ProgramError, ask, printed
+from mlbloat.runtime.program import find as find_program
 from mlbloat.runtime.unpack import unpack
 
 __all__ = [
     "ENGINES",
     "Check",
+    "ContextError",
     "Engine",
     "Listener",
+    "NoSuchImageError",
+    "Podman",
+    "ProgramError",
+    "ask",
     "choose",
     "command_line",
+    "connect_docker",
     "container_of",
     "doctor",
+    "find_podman",
+    "find_program",
+    "open_inside",
+    "printed",
     "remove_tree",
     "unpack",
 ]

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlbloat.runtime import embedded, kernel, runc
+from mlbloat.runtime import dockerclient, embedded, kernel, runc
 
-_DOCKER_SOCKET = "/var/run/docker.sock"
 _OLDEST_KERNEL = (5, 5)
 """The first whose seccomp listener can let a call continue; 5.19 also shields it from signals."""
 
@@ -111,10 +110,13 @@ def _runc() -> Check:
 
 
 def _docker() -> Check:
-    host = os.environ.get("DOCKER_HOST", f"unix://{_DOCKER_SOCKET}")
     remedy = "start the docker service, or join its group; archives, OCI layouts and directories need no daemon"
+    try:
+        host = dockerclient.environment(os.environ)["DOCKER_HOST"]
+    except dockerclient.ContextError as error:
+        return Check(name="docker", ok=False, detail=str(error), remedy=remedy)
     if not host.startswith("unix://"):
-        return Check(name="docker", ok=True, detail=f"DOCKER_HOST is {host}; not asked", remedy=remedy)
+        return Check(name="docker", ok=True, detail=f"the engine is at {host}; not asked", remedy=remedy)
     try:
         detail, ok = _ask_docker(host.removeprefix("unix://")), True
     except (OSError, ValueError) as error:

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlbloat.errors import PublishError, UsageError
-from mlbloat.slim import engine, registry
+from mlbloat.slim import engine, podman, registry
 
-SCHEMES = ("docker", "registry", "docker-archive", "oci-archive", "oci-dir")
-_LATER = ("podman", "containerd", "dir", "oci")
-_PLACES = ("docker", "registry")
-"""Where an image has a name, not a file."""
+SCHEMES = ("docker", "podman", "registry", "docker-archive", "oci-archive", "oci-dir")
+_LATER = ("containerd", "dir", "oci")
+_PLACES = ("", "docker", "podman", "registry")
+"""Where an image has a name, not a file; the empty one is not known yet."""
 _ENGINES = ("docker", "podman", "containerd")
 _SOURCES = ("registry", "docker-archive", "oci-archive", "oci-dir", "dir")
 _WORKS = (
-    "use docker:NAME:TAG, registry:HOST/NAME:TAG, docker-archive:FILE[:NAME:TAG], oci-archive:FILE[:TAG] "
-    "or oci-dir:DIRECTORY"
+    "use docker:NAME:TAG, podman:NAME:TAG, registry:HOST/NAME:TAG, docker-archive:FILE[:NAME:TAG], "
+    "oci-archive:FILE[:TAG] or oci-dir:DIRECTORY"
 )
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -33,7 +33,7 @@ class Destination:
     path: Path | None
     """The file or directory; None for an engine or a registry."""
     tag: str
-    """NAME:TAG for docker, docker-archive and registry, the reference name in an OCI layout; may be empty for files."""
+    """NAME:TAG for engines, registries, docker-archive; the reference name in an OCI layout; may be empty for files."""
 
     def __str__(self) -> str:
         place = "" if self.path is None else str(self.path)
@@ -43,6 +43,7 @@ class Destination:
 def parse_destination(text: str, *, source: str = "") -> Destination:
     """Read a destination; a bare tag means the engine that `source`, the original's reference, came from.
 
+    When that is a bare name too, the scheme stays empty: read the destination again when it is known who has the image.
     Raise UsageError for what is not one, or not possible yet. Writes nothing.
     """
     scheme, colon, rest = text.partition(":")
@@ -70,9 +71,10 @@ def check_destination(destination: Destination, *, source: str = "") -> None:
     """
     if destination.scheme == "registry":
         registry.check(destination.tag)
+    if destination.scheme in ("", "registry"):
         return
     if destination.path is None:
-        engine.check(destination.tag)
+        (podman if destination.scheme == "podman" else engine).check(destination.tag)
         return
     path, parent = destination.path, destination.path.absolute().parent
     problem = ""
@@ -114,12 +116,12 @@ def _bare(text: str, source: str) -> str:
 
 
 def _engine_of(source: str) -> str | None:
-    """Return the engine that a reference is looked up in; a bare name that is no file is looked up in docker first."""
+    """Return the engine that a reference is looked up in; empty for a bare name, which several may have."""
     scheme, colon, _ = source.partition(":")
     if colon and scheme in _ENGINES:
         return scheme
     is_file = (colon and scheme in _SOURCES) or os.path.lexists(source)
-    return "docker" if _NAME.fullmatch(source) and not is_file else None
+    return "" if _NAME.fullmatch(source) and not is_file else None
 
 
 def _image_name(name: str, text: str) -> str:

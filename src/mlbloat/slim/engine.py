@@ -4,11 +4,12 @@ https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image/operation/
 """
 
 from collections.abc import Container, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 from mlbloat.errors import PublishError
 from mlbloat.model.plain import plain
+from mlbloat.runtime import ContextError, connect_docker
 
 _ANSWER_SECONDS = 20
 _LOAD_SECONDS = 3600
@@ -40,14 +41,13 @@ def load(archive: Iterator[bytes], tag: str, expected: Container[str]) -> None:
 @contextmanager
 def _client(tag: str, timeout_seconds: int) -> Iterator[Any]:
     """Open a client; it has no types for what is used here."""
-    from docker import DockerClient
     from docker.errors import DockerException
     from requests.exceptions import RequestException
 
     try:
-        with closing(DockerClient.from_env(timeout=timeout_seconds)) as client:
+        with connect_docker(timeout_seconds) as client:
             yield client
-    except (DockerException, RequestException) as error:
+    except (DockerException, RequestException, ContextError) as error:
         raise PublishError(
             f"cannot load {tag} into docker: {_line(error)}; start the engine and get access to it, "
             "or write a file with docker-archive:FILE"

@@ -1,4 +1,4 @@
-"""Bring a finished image layout to where the user wants it: a file, a directory, the docker engine, or a registry.
+"""Bring a finished image layout to where the user wants it: a file, a directory, an engine or a registry.
 
 Nothing is visible at the destination before it is complete. Archives for docker carry both the OCI layout and docker's
 own `manifest.json` (as `docker save` does since version 25), because engines before 25 read only the latter.
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mlbloat.errors import PublishError
-from mlbloat.slim import engine, registry
+from mlbloat.slim import engine, podman, registry
 from mlbloat.slim.destination import Destination, check_destination
 from mlbloat.tarstream import archive
 
@@ -30,6 +30,8 @@ def publish(layout: Path, destination: Destination) -> str:
     try:
         if destination.scheme == "registry":
             registry.push(layout, _index(layout)["manifests"][0], destination.tag)
+        elif destination.scheme == "podman":
+            podman.load(archive(_oci_files(layout, destination.tag)), destination.tag, _ids(layout))
         elif destination.path is None:
             engine.load(archive(_docker_files(layout, destination.tag)), destination.tag, _ids(layout))
         elif destination.scheme == "oci-dir":

@@ -1,7 +1,7 @@
 """The only code that reads or writes tar: hostile input, reproducible output."""
 
 from mlbloat.tarstream.header import account, index
-from mlbloat.tarstream.layer import TarLayer, Window
+from mlbloat.tarstream.layer import Reader, TarBytes, TarLayer, Window, stream
 from mlbloat.tarstream.limits import DEFAULT_LIMITS, LIMIT_NAMES, Budget, Limits, OverLimitError
 from mlbloat.tarstream.write import archive, encode, end_of_archive, padding
 
@@ -11,6 +11,8 @@ __all__ = [
     "Budget",
     "Limits",
     "OverLimitError",
+    "Reader",
+    "TarBytes",
     "TarLayer",
     "Window",
     "account",
@@ -19,4 +21,5 @@ __all__ = [
     "end_of_archive",
     "index",
     "padding",
+    "stream",
 ]

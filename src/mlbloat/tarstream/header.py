@@ -293,6 +293,10 @@ def _xattrs(records: Records) -> tuple[tuple[str, bytes], ...]:
 
 def normal_path(name: str, limits: Limits) -> str:
     """Return the absolute path of a member name: `./x`, `x/` and `/x` are all `/x`."""
+    if name[:1] not in ("", ".", "/") and "/." not in name and "//" not in name:
+        name = name.rstrip("/")
+        if name.count("/") < limits.path_components:
+            return "/" + name
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise BrokenTarError(f"the name {name[:200]!r} leaves the root")

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
 from mlbloat.errors import BadImageError
 from mlbloat.model.filetree import Entry
@@ -17,6 +17,40 @@ from mlbloat.tarstream.limits import Limits
 from mlbloat.tarstream.sparse import Extent
 
 _CHUNK_BYTES = 1 << 20
+
+
+class TarBytes(Protocol):
+    """The bytes of a tar, in one file or put together from several; holds no open file."""
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    @property
+    def place(self) -> str:
+        """Where it is: no other tar of an image has the same."""
+
+    def open(self) -> BinaryIO:
+        """Open all of it as a seekable file. The caller closes it."""
+
+    def first(self, count: int) -> bytes:
+        """Return the first bytes."""
+
+    def part(self, size_bytes: int, extents: Sequence[Extent]) -> BinaryIO:
+        """Open a file made of extents of it, zeros between them. The caller closes it."""
+
+
+class Reader(Protocol):
+    """Reads by position, so that no reader moves another's place in the file."""
+
+    def read_at(self, view: memoryview, offset: int) -> int:
+        """Fill the view, or the first part of it, and return how many bytes that was; 0 only at the end."""
+
+    def close(self) -> None: ...
+
+
+def stream(reader: Reader, size_bytes: int, extents: Sequence[Extent]) -> BinaryIO:
+    """Open a file made of extents of what a reader reads, zeros between them; closing it closes the reader."""
+    return cast(BinaryIO, io.BufferedReader(_Extents(reader, size_bytes, extents)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +65,10 @@ class Window:
     def whole(cls, path: Path) -> "Window":
         return cls(path=path, size_bytes=path.stat().st_size)
 
+    @property
+    def place(self) -> str:
+        return f"{self.path}:{self.offset}"
+
     def open(self) -> BinaryIO:
         """Open the range as a seekable file of its own. The caller closes it."""
         return self.part(self.size_bytes, ((0, 0, self.size_bytes),))
@@ -43,15 +81,23 @@ class Window:
     def part(self, size_bytes: int, extents: Sequence[Extent]) -> BinaryIO:
         """Open a file made of extents of this range, zeros between them."""
         moved = tuple((position, self.offset + source, length) for position, source, length in extents)
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        return cast(BinaryIO, io.BufferedReader(_Extents(descriptor, size_bytes, moved)))
+        return stream(_File(os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)), size_bytes, moved)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    descriptor: int
+
+    def read_at(self, view: memoryview, offset: int) -> int:
+        return os.preadv(self.descriptor, [view], offset)
+
+    def close(self) -> None:
+        os.close(self.descriptor)
 
 
 class _Extents(io.RawIOBase):
-    """Reads by position, so that no reader moves another's place in the file."""
-
-    def __init__(self, descriptor: int, size_bytes: int, extents: Sequence[Extent]) -> None:
-        self._descriptor = descriptor
+    def __init__(self, reader: Reader, size_bytes: int, extents: Sequence[Extent]) -> None:
+        self._reader = reader
         self._size_bytes = size_bytes
         self._extents = extents
         self._starts = [position for position, _, _ in extents]
@@ -90,7 +136,7 @@ class _Extents(io.RawIOBase):
         return len(hole)
 
     def _stored(self, view: memoryview, offset: int) -> int:
-        count = os.preadv(self._descriptor, [view], offset)
+        count = self._reader.read_at(view, offset)
         if count == 0:
             raise OSError(errno.EIO, "the file became shorter while it was read")
         self._position += count
@@ -98,7 +144,7 @@ class _Extents(io.RawIOBase):
 
     def close(self) -> None:
         if not self.closed:
-            os.close(self._descriptor)
+            self._reader.close()
         super().close()
 
 
@@ -106,7 +152,7 @@ class _Extents(io.RawIOBase):
 class TarLayer:
     """The LayerSource over an uncompressed tar; holds no open file, so it can be sent to another process."""
 
-    tar: Window
+    tar: TarBytes
     name: str
     """What errors call it."""
     limits: Limits = field(default_factory=Limits)
@@ -129,15 +175,14 @@ class TarLayer:
         if end > self.tar.size_bytes:
             yield bytes(end - self.tar.size_bytes)
 
-    def within(self, entry: Entry) -> Window:
-        """Return the range that a regular file fills, as of an archive inside this one."""
+    def place(self, entry: Entry) -> tuple[int, int]:
+        """Return offset and length of a regular file's content in the tar, as of an archive inside this one."""
         member = self._at(entry.member)
         if member.extents and member.extents != ((0, member.extents[0][1], member.entry.size_bytes),):
             raise BadImageError(
                 f"cannot read {entry.path} in {self.name}: it is stored as a sparse file; save it again"
             )
-        offset = member.extents[0][1] if member.extents else 0
-        return Window(path=self.tar.path, offset=self.tar.offset + offset, size_bytes=member.entry.size_bytes)
+        return member.extents[0][1] if member.extents else 0, member.entry.size_bytes
 
     def _at(self, offset: int) -> Member:
         try:
