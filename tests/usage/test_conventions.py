@@ -4,6 +4,7 @@ from mlbloat.model.image import ImageConfig
 from mlbloat.model.package import Inventory, Manager, Package
 from mlbloat.model.use import Level, Reason, Use
 from mlbloat.usage.conventions import ConventionReader, configuration, pins
+from mlbloat.usage.ground import Ground
 from tests.support.elf import elf_file
 from tests.support.trees import Link, tree_of
 
@@ -22,7 +23,7 @@ def inventory_of(*packages: Package) -> Inventory:
 
 def uses(files: Files, path: str, inventory: Inventory = NOTHING) -> list[Use]:
     tree = tree_of(files)
-    return list(ConventionReader(tree, inventory, ImageConfig(document=b"{}")).read(tree[path]))
+    return list(ConventionReader(Ground(tree, ImageConfig(document=b"{}")), inventory).read(tree[path]))
 
 
 def levels(files: Files, path: str, inventory: Inventory = NOTHING) -> dict[str, Level]:

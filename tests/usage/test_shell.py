@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from mlbloat.model.image import ImageConfig
 from mlbloat.model.use import Level, Reason
+from mlbloat.usage.ground import Ground
 from mlbloat.usage.shell import ScriptReader, commands
 from tests.support.trees import Link, tree_of
 
@@ -15,7 +16,8 @@ PROGRAMS = {f"/usr/bin/{name}": "#!x" for name in ("sh", "env", "python3", "tool
 def uses(text: str, path: str = "/run.sh", **files: str) -> set[tuple[str, Level, Reason]]:
     tree = tree_of({**PROGRAMS, "/bin": Link("usr/bin"), "/lib/common.sh": "other\n", path: text, **files})
     return {
-        (use.path, use.level, use.reason) for use in ScriptReader(tree, ImageConfig(document=b"{}")).read(tree[path])
+        (use.path, use.level, use.reason)
+        for use in ScriptReader(Ground(tree, ImageConfig(document=b"{}"))).read(tree[path])
     }
 
 

@@ -34,23 +34,34 @@ class Facts(Generic[Fact]):
 
     def get(self, key: tuple[str, int] | None) -> Fact | None:
         """Return what is known of a content; None when that is nothing, or it has no key."""
-        if key is None:
-            return None
-        layer, member = key
-        if layer not in self._kept:
-            self._kept[layer] = self.cache.load(self.kind, layer)
-        value = self._kept[layer].get(member)
+        value = None if key is None else self._of_layer(key[0]).get(key[1])
         try:
             return None if value is None else self._decode(value)
         except msgspec.DecodeError:  # a damaged value is as good as none
             return None
 
+    def has(self, key: tuple[str, int] | None) -> bool:
+        """Tell whether something is kept of a content; a damaged value counts until it is asked for."""
+        return key is not None and key[1] in self._of_layer(key[0])
+
     def put(self, key: tuple[str, int] | None, fact: Fact) -> None:
         if key is not None:
             self._new.setdefault(key[0], {})[key[1]] = self._encode(fact)
+
+    def put_encoded(self, key: tuple[str, int] | None, value: bytes) -> Fact:
+        """Put a fact that another process encoded with MessagePack; returns it."""
+        fact = self._decode(value)
+        if key is not None:
+            self._new.setdefault(key[0], {})[key[1]] = value
+        return fact
 
     def save(self) -> None:
         """Keep what was learnt; a layer's facts are kept together or not at all."""
         for layer, parts in self._new.items():
             self.cache.save(self.kind, layer, parts)
         self._new.clear()
+
+    def _of_layer(self, layer: str) -> dict[int, bytes]:
+        if layer not in self._kept:
+            self._kept[layer] = self.cache.load(self.kind, layer)
+        return self._kept[layer]

@@ -62,7 +62,7 @@ class Entry:
 
     @property
     def name(self) -> str:
-        return posixpath.basename(self.path)
+        return self.path.rpartition("/")[2]
 
 
 class Contents(Protocol):
@@ -134,15 +134,25 @@ class FileTree(Mapping[str, Entry]):
         With `follow=False` a symbolic link in the last place is returned itself. A loop or a missing component gives
         `entry=None`.
         """
+        # A key is canonical: no link, `.` or `..` is in it, and what it is below are directories.
+        entry = self.entries.get(path)
+        if entry is not None and entry.kind is not Kind.SYMLINK:
+            return Found(path=path, entry=entry, links=())
+        parent, _, name = path.rpartition("/")
+        above = self.entries.get(parent)
+        if above is not None and above.kind is Kind.DIRECTORY and name not in ("", ".", ".."):
+            return self._walk(parent, [name], follow)
+        return self._walk("/", _reversed_parts(path), follow)
+
+    def _walk(self, here: str, pending: list[str], follow: bool) -> Found:
+        """Go on from a directory with the components that are left, the next one last."""
         links: list[str] = []
-        pending = [part for part in reversed(path.split("/")) if part not in ("", ".")]
-        here = "/"
         while pending:
             part = pending.pop()
             if part == "..":
                 here = posixpath.dirname(here)
                 continue
-            candidate = posixpath.join(here, part)
+            candidate = f"{here}/{part}" if here != "/" else f"/{part}"
             entry = self.entries.get(candidate)
             if entry is None:
                 return Found(path=posixpath.join(candidate, *reversed(pending)), entry=None, links=tuple(links))
@@ -152,7 +162,7 @@ class FileTree(Mapping[str, Entry]):
                     return Found(path=candidate, entry=None, links=tuple(links))
                 if entry.target.startswith("/"):
                     here = "/"
-                pending.extend(part for part in reversed(entry.target.split("/")) if part not in ("", "."))
+                pending.extend(_reversed_parts(entry.target))
                 continue
             if pending and entry.kind is not Kind.DIRECTORY:
                 return Found(path=posixpath.join(candidate, *reversed(pending)), entry=None, links=tuple(links))
@@ -172,3 +182,7 @@ class FileTree(Mapping[str, Entry]):
         """Read a regular file, at most `limit_bytes` from its start."""
         with self.contents.open(entry) as stream:
             return stream.read() if limit_bytes is None else stream.read(limit_bytes)
+
+
+def _reversed_parts(path: str) -> list[str]:
+    return [part for part in reversed(path.split("/")) if part not in ("", ".")]

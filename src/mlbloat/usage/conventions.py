@@ -7,19 +7,22 @@ same conventions as the distribution's. `{lib}` is the directory of that file.
 import fnmatch
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from mlbloat.model.filetree import Entry, FileTree, Kind
-from mlbloat.model.image import ImageConfig
 from mlbloat.model.package import Inventory, Manager, Package
 from mlbloat.model.use import Level, Reason, Use
-from mlbloat.usage.elf.binary import has_symbol, parse
+from mlbloat.usage.candidates import libraries_in, paths_in
+from mlbloat.usage.elf.facts import ELF
+from mlbloat.usage.elf.head import HEAD
 from mlbloat.usage.globs import expand
-from mlbloat.usage.names import Names
+from mlbloat.usage.ground import Ground
+from mlbloat.usage.learning import Kind as FactKind
 
 _MAX_TEXT = 1 << 18
-_MAX_SYMBOLS = 1 << 26
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +125,10 @@ CONVENTIONS = (
     ),
 )
 
-_ICONV = b"iconv_open"
+_TRIGGERS = re.compile(
+    "|".join(fnmatch.translate(trigger) for convention in CONVENTIONS for trigger in convention.triggers)
+)
+_COMMENT = re.compile(rb"(?m)^[ \t]*[#;].*$")
 _ADMINISTRATION = re.compile(
     r"/etc/(?:init\.d|rc\w\.d|init|cron\.[^/]+|logrotate\.d|systemd|update-motd\.d|apt|kernel|pam\.d|security)/"
     r"|/etc/(?:passwd-?|shells|crontab)$"
@@ -154,20 +160,45 @@ _EMBEDDED = re.compile(r"/conda-meta/[^/]+\.json$|\.dist-info/sboms/[^/]+$")
 _LICENCE = re.compile(r"/(?:licen[cs]es?/.*|(?:licen[cs]e|copying|notice|authors)[^/]*)$", re.IGNORECASE)
 
 
+class SettingsFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    paths: tuple[str, ...] = ()
+    """Runs of characters with an absolute path in them."""
+    libraries: tuple[str, ...] = ()
+    """What may be names of shared libraries."""
+
+
+def _learn(tree: FileTree, entry: Entry) -> SettingsFacts:
+    raw = tree.read(entry, _MAX_TEXT + 1)
+    if len(raw) > _MAX_TEXT or b"\0" in raw:
+        return SettingsFacts()
+    text = _COMMENT.sub(b"", raw)
+    return SettingsFacts(
+        paths=tuple(dict.fromkeys(path.decode("ascii") for path, _ in paths_in(text))),
+        libraries=tuple(dict.fromkeys(name.decode("ascii") for name in libraries_in(text))),
+    )
+
+
+SETTINGS = FactKind("settings/1", SettingsFacts, _learn)
+
+
 class ConventionReader:
     """Reads any reached file by its name and owner, and configuration below `/etc` by its text."""
 
-    def __init__(self, tree: FileTree, inventory: Inventory, config: ImageConfig) -> None:
-        self._tree = tree
+    def __init__(self, ground: Ground, inventory: Inventory) -> None:
+        self._tree = tree = ground.tree
+        self._learning = ground.learning
         self._inventory = inventory
-        self._names = Names(tree, config)
+        self._names = ground.names
         found = (tree.find(path).path for pattern in _CONVERTERS for path in expand(tree, pattern))
         self._converters = tuple(dict.fromkeys(found))
         self._companions = {package.key: tuple(_companions(package)) for package in inventory.packages}
 
+    def prepare(self, entries: Sequence[Entry]) -> None:
+        """Nothing is learnt here that other readers do not learn."""
+
     def read(self, entry: Entry) -> Iterator[Use]:
         yield from self._customs(entry)
-        if self._converters and (".so" in entry.name or entry.mode & 0o111):
+        if self._converters and (entry.mode & 0o111 or ".so" in entry.name):
             yield from self._conversion(entry)
         if entry.path.startswith("/etc/"):
             # Configuration is no evidence that its package is used.
@@ -182,6 +213,8 @@ class ConventionReader:
 
     def _customs(self, entry: Entry) -> Iterator[Use]:
         directory = posixpath.dirname(entry.path)
+        if not _TRIGGERS.match(entry.name):
+            return
         for convention in CONVENTIONS:
             if not _triggered(entry.name, convention.triggers):
                 continue
@@ -209,31 +242,24 @@ class ConventionReader:
                     yield Use(library, Level.LINKED, Reason.CONVENTION, by)
 
     def _conversion(self, entry: Entry) -> Iterator[Use]:
-        if _triggered(entry.name, _LIBC):
+        if _triggered(entry.name, _LIBC) or not self._learning.of(HEAD, entry).is_elf:
             return
-        with self._tree.open(entry) as stream:
-            binary = parse(stream, entry.size_bytes)
-            if binary is None or not has_symbol(stream, binary, _ICONV):
-                return
+        if not self._learning.of(ELF, entry).converts:
+            return
         for path in self._converters:
             yield Use(path, Level.SAFE, Reason.CONVENTION, entry.path)
 
     def _configuration(self, entry: Entry) -> Iterator[Use]:
         """Follow paths and library names in a text file of `/etc`."""
-        if entry.size_bytes > _MAX_TEXT:
-            return
-        raw = self._tree.read(entry, _MAX_TEXT)
-        if b"\0" in raw:
-            return
-        text = re.sub(rb"(?m)^[ \t]*[#;].*$", b"", raw)
-        yield from self._names.path_uses(text, entry.path)
-        yield from self._names.library_uses(text, entry.path)
+        facts = self._learning.of(SETTINGS, entry)
+        yield from self._names.path_uses(facts.paths, entry.path)
+        yield from self._names.library_uses(facts.libraries, entry.path)
 
     def _text(self, path: str) -> str:
         entry = self._tree.find(path).entry
         if entry is None or entry.kind is not Kind.FILE:
             return ""
-        return self._tree.read(entry, _MAX_TEXT).decode("utf-8", "surrogateescape")
+        return self._learning.text(entry, _MAX_TEXT).decode("utf-8", "surrogateescape")
 
 
 def _triggered(name: str, patterns: tuple[str, ...]) -> bool:

@@ -7,8 +7,7 @@ more; that is the price of keeping what the next input asks for.
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
-from itertools import islice
+from functools import cached_property, lru_cache
 
 from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.image import ImageConfig
@@ -18,8 +17,6 @@ from mlbloat.usage.globs import expand, is_glob
 
 SMALL_DIRECTORY_ENTRIES = 200
 """A directory that is named is kept with its files up to this many entries; more is a place, not a thing."""
-MAX_NAMES = 100_000
-"""Names taken from one piece of data; real ones hold a few thousand, hostile ones as many as fit."""
 
 _SHARED_DIRECTORY = re.compile(
     r"/|/(?:bin|boot|dev|etc|home|lib\w*|media|mnt|opt|proc|root|run|sbin|srv|sys|tmp|usr|var)"
@@ -28,10 +25,7 @@ _SHARED_DIRECTORY = re.compile(
 _VIRTUAL = frozenset({"dev", "proc", "run", "sys", "tmp"})
 _MEMORY = 1 << 16
 _LIBRARY_NAME = re.compile(r"\.so(?:\.[0-9][^/]*)?$")
-_NAME_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.+@/~-"
-_MAX_LIBRARY_NAME = 255
-_VERSION = re.compile(rb"(?:\.[0-9]+)*")
-_PATH_CHARACTERS = rb"[A-Za-z0-9_.+@%~/*?-]{1,512}"
+_LONGEST_PATH = 512
 
 
 def is_shared_directory(path: str) -> bool:
@@ -57,14 +51,15 @@ class Names:
     def __init__(self, tree: FileTree, config: ImageConfig) -> None:
         self._tree = tree
         self._path = [part for part in environment(config, "PATH", PATH).split(":") if part.startswith("/")]
-        self._libraries = _libraries_by_stem(tree)
         tops = sorted(posixpath.basename(path) for path in tree.children("/"))
-        known = [re.escape(top.encode("utf-8", "surrogateescape")) for top in tops if top not in _VIRTUAL]
-        self._start = re.compile(rb"/(?:" + b"|".join(known) + rb")/") if known else None
-        self._rest = re.compile(_PATH_CHARACTERS)
+        known = [re.escape(top) for top in tops if top not in _VIRTUAL]
+        self._start = re.compile(rf"/(?:{'|'.join(known)})/") if known else None
         self._resolve = lru_cache(maxsize=_MEMORY)(self._resolve_text)
+        self._named = lru_cache(maxsize=_MEMORY)(self._find_named)
         self.program = lru_cache(maxsize=_MEMORY)(self._find_program)
         """`program(name)`: the path of an executable file, by PATH or by its absolute name; None when there is none."""
+        self.loadable = lru_cache(maxsize=_MEMORY)(self._find_loadable)
+        """`loadable(text)`: the libraries that a text means which may have more before the name."""
         self.libraries = lru_cache(maxsize=_MEMORY)(self._find_libraries)
         """`libraries(name)`: the shared libraries of that file name, or of that name and a version."""
 
@@ -76,39 +71,44 @@ class Names:
                 return candidate
         return None
 
+    @cached_property
+    def _libraries(self) -> dict[str, tuple[tuple[str, str], ...]]:
+        return _libraries_by_stem(self._tree)
+
     def _find_libraries(self, name: str) -> tuple[str, ...]:
         name = posixpath.basename(name)
         known = self._libraries.get(_stem(name), ())
         return tuple(path for path, base in known if base == name or base.startswith(f"{name}."))
 
-    def library_uses(self, data: bytes, by: str) -> Iterator[Use]:
-        """Find names of shared libraries: what a program may hand to dlopen(3)."""
-        for raw in dict.fromkeys(islice(_library_names(data), MAX_NAMES)):
-            for path in self._loadable(raw.decode("ascii")):
+    def library_uses(self, names: Iterable[str], by: str) -> Iterator[Use]:
+        """Yield the libraries of names that a program may hand to dlopen(3)."""
+        for text in names:
+            for path in self.loadable(text):
                 if path != by:
                     yield Use(path, Level.SAFE, Reason.MAY_LOAD, by)
 
-    def _loadable(self, text: str) -> tuple[str, ...]:
+    def _find_loadable(self, text: str) -> tuple[str, ...]:
         # Strings of Rust and Go have no end mark, so a name may stand glued to the one before it.
         glued = text[max(0, text.rfind("lib")) :]
         return self.libraries(text) or self.libraries(glued)
 
-    def path_uses(self, data: bytes, by: str, *, glued: bool = False) -> Iterator[Use]:
-        """Find absolute paths of existing files, small directories and, with wildcards, of groups of files.
+    def path_uses(self, runs: Iterable[str], by: str, *, glued: bool = False, whole: bool = False) -> Iterator[Use]:
+        """Yield existing files, small directories and, with wildcards, groups of files that absolute paths name.
 
-        With `glued`, a path need not end where its characters end, unless zero bytes mark it as a string of C.
+        With `glued`, a path need not end where its characters end, unless it is a whole string of C.
         """
-        for raw, whole in dict.fromkeys(islice(self._path_names(data), MAX_NAMES)):
-            for path in self._resolve(raw, glued and not whole):
+        for text in runs:
+            for path in self._named(text, glued, whole):
                 if path != by:
                     yield Use(path, Level.SAFE, self._reason(path), by)
 
-    def _path_names(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
-        for start in self._start.finditer(data) if self._start else ():
-            match = self._rest.match(data, start.start())
-            if match is not None:
-                before, after = data[match.start() - 1 : match.start()], data[match.end() : match.end() + 1]
-                yield match[0], before == after == b"\0"
+    def _find_named(self, run: str, glued: bool, whole: bool) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        for start in self._start.finditer(run) if self._start else ():
+            at = start.start()
+            ends = whole and at == 0 and len(run) <= _LONGEST_PATH
+            found.update(dict.fromkeys(self._resolve(run[at : at + _LONGEST_PATH], glued and not ends)))
+        return tuple(found)
 
     def _reason(self, path: str) -> Reason:
         entry = self._tree.find(path).entry
@@ -118,8 +118,7 @@ class Names:
             return Reason.MAY_LOAD
         return Reason.MAY_RUN if is_program(entry) else Reason.NAMED
 
-    def _resolve_text(self, raw: bytes, glued: bool) -> tuple[str, ...]:
-        text = raw.decode("ascii")
+    def _resolve_text(self, text: str, glued: bool) -> tuple[str, ...]:
         if is_glob(text):
             # A wildcard over a shared directory (`/usr/lib/*`) is a search, not a name.
             fixed = text[: min(position for position in map(text.find, "*?") if position >= 0)]
@@ -168,16 +167,6 @@ class Names:
             if len(found) > SMALL_DIRECTORY_ENTRIES:
                 return []
         return found
-
-
-def _library_names(data: bytes) -> Iterator[bytes]:
-    at = data.find(b".so")
-    while at >= 0:
-        before = data[max(0, at - _MAX_LIBRARY_NAME) : at]
-        version = _VERSION.match(data, at + 3)
-        end = version.end() if version else at + 3
-        yield data[at - len(before) + len(before.rstrip(_NAME_CHARACTERS)) : end]
-        at = data.find(b".so", end)
 
 
 def _stem(name: str) -> str:

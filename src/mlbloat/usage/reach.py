@@ -4,11 +4,11 @@ Each reader knows one kind of content and answers one question: if this file is 
 `Use` values whose level says how strong the link is by itself (LINKED: the file cannot load without it; SAFE: it may be
 asked for on another input). A file's level is the best, over all chains that lead to it, of the weakest link of the
 chain; so levels are nested by construction.
+
+Files are followed in rounds: all that is new is known before any of it is read, so that readers can read ahead.
 """
 
-from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Protocol
 
 from mlbloat.model.filetree import Entry, FileTree, Kind
@@ -21,39 +21,67 @@ class Reader(Protocol):
     def read(self, entry: Entry) -> Iterable[Use]:
         """Yield what a regular file leads to; `by` is the file's path, `path` may still pass symbolic links."""
 
+    def prepare(self, entries: Sequence[Entry]) -> None:
+        """Hear of regular files that are read next, which may be cheaper together."""
+
 
 def reach(tree: FileTree, readers: Sequence[Reader], seeds: Iterable[Use]) -> tuple[Use, ...]:
     """Return the seeds and everything that they lead to, in order of discovery, each use once."""
-    found: dict[tuple[str, Reason, str], Use] = {}
-    levels: dict[str, Level] = {}
-    waiting: dict[Level, deque[Use]] = {level: deque() for level in Level}
-    for seed in seeds:
-        waiting[seed.level].append(seed)
-    for level in Level:
-        # Weaker links found on the way wait for their own round, so a file's first level is its best one.
-        while waiting[level]:
-            use = waiting[level].popleft()
-            for step in _with_links(tree, use):
-                key = (step.path, step.reason, step.by)
+    return _Reach(tree, readers).follow(seeds)
+
+
+class _Reach:
+    def __init__(self, tree: FileTree, readers: Sequence[Reader]) -> None:
+        self._tree = tree
+        self._readers = readers
+        self._found: dict[tuple[str, Reason, str], Use] = {}
+        self._levels: dict[str, Level] = {}
+        self._waiting: dict[Level, list[Use]] = {level: [] for level in Level}
+        self._steps: dict[str, tuple[str, ...]] = {}
+        """Path as named to the canonical paths that it uses."""
+
+    def follow(self, seeds: Iterable[Use]) -> tuple[Use, ...]:
+        for seed in seeds:
+            self._waiting[seed.level].append(seed)
+        for level in Level:
+            # Weaker links found on the way wait for their own round, so a file's first level is its best one.
+            while self._waiting[level]:
+                uses, self._waiting[level] = self._waiting[level], []
+                self._read(level, self._enter(level, uses))
+        return tuple(self._found.values())
+
+    def _enter(self, level: Level, uses: Iterable[Use]) -> list[Entry]:
+        """Note the uses of a round; returns the files that no earlier round had."""
+        found, levels, known = self._found, self._levels, self._steps
+        new: list[Entry] = []
+        for use in uses:
+            steps = known.get(use.path)
+            if steps is None:
+                steps = known[use.path] = self._resolve(use.path)
+            for path in steps:
+                key = (path, use.reason, use.by)
                 if key not in found:
-                    found[key] = step
-                if step.path in levels:
-                    continue
-                levels[step.path] = level
-                entry = tree[step.path]
-                if entry.kind is not Kind.FILE:
-                    continue
-                for reader in readers:
-                    for edge in reader.read(entry):
-                        weakest = max(level, edge.level)
-                        waiting[weakest].append(edge if edge.level == weakest else replace(edge, level=weakest))
-    return tuple(found.values())
+                    found[key] = use if path == use.path else Use(path, use.level, use.reason, use.by, use.pinned)
+                if path not in levels:
+                    levels[path] = level
+                    entry = self._tree[path]
+                    if entry.kind is Kind.FILE:
+                        new.append(entry)
+        return new
 
+    def _resolve(self, path: str) -> tuple[str, ...]:
+        """Turn a named path into what is there and the symbolic links on the way; only these when it is missing."""
+        there = self._tree.find(path)
+        return there.links if there.entry is None else (*there.links, there.path)
 
-def _with_links(tree: FileTree, use: Use) -> Iterable[Use]:
-    """Turn a named path into uses of what is there and of the symbolic links on the way; nothing when it is missing."""
-    there = tree.find(use.path)
-    for link in there.links:
-        yield replace(use, path=link)
-    if there.entry is not None:
-        yield replace(use, path=there.path)
+    def _read(self, level: Level, entries: Sequence[Entry]) -> None:
+        for reader in self._readers:
+            reader.prepare(entries)
+        waiting = self._waiting
+        for entry in entries:
+            for reader in self._readers:
+                for edge in reader.read(entry):
+                    if edge.level >= level:
+                        waiting[edge.level].append(edge)
+                    else:
+                        waiting[level].append(Use(edge.path, level, edge.reason, edge.by, edge.pinned))

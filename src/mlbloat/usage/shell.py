@@ -7,22 +7,23 @@ the business of other readers.
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+import msgspec
 
 from mlbloat.model.filetree import Entry, FileTree, Kind
-from mlbloat.model.image import ImageConfig
 from mlbloat.model.use import Level, Reason, Use
-from mlbloat.usage.names import Names
+from mlbloat.usage import learning
+from mlbloat.usage.candidates import paths_in
+from mlbloat.usage.elf.head import HEAD, Head
+from mlbloat.usage.ground import Ground
 
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "busybox"})
 _SHELL_SUFFIXES = (".sh", ".bash", ".ash", ".ksh", ".zsh")
 _MAX_SCRIPT = 1 << 20
 _MAX_LINE = 1 << 14
 _MAX_SOURCED = 32
-_SHEBANG_BYTES = 256
-"""What the kernel reads of the first line (BINPRM_BUF_SIZE)."""
-_RELAY = re.compile(rb"\A#!/bin/sh\s*\n'''exec'\s+(?:\"([^\"\n]+)\"|(\S+))")
-"""How pip and conda start an interpreter whose path is too long for `#!`."""
+_COMMENT = re.compile(rb"(?m)^[ \t]*#.*$")
 _WORD = re.compile(r"""(?:[^\s'"\\;|&()<>`]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+|[;|&()`]+|[<>]+|['"\\]""", re.DOTALL)
 _SUBSTITUTION = re.compile(r"\$\(|`")
 _ASSIGNMENT = re.compile(r"(?:export\s+)?[A-Za-z_]\w*\+?=(.*)", re.DOTALL)
@@ -37,30 +38,59 @@ _WRAPPERS = frozenset(
 """Commands one of whose arguments is a command."""
 
 
+class ScriptFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    paths: tuple[str, ...] = ()
+    """Runs of characters with an absolute path in them."""
+    commands: tuple[str, ...] = ()
+    """Words that may be commands."""
+    sourced: tuple[str, ...] = ()
+    """Operands of `.` and `source`."""
+
+
+def learn(raw: bytes) -> ScriptFacts:
+    """Read a shell script; nothing of what cannot be one."""
+    if b"\0" in raw:
+        return ScriptFacts()
+    # Names in other encodings are not found: facts are kept as valid text.
+    words = dict.fromkeys(commands(raw.decode("utf-8", "replace")))
+    return ScriptFacts(
+        tuple(dict.fromkeys(path.decode("ascii") for path, _ in paths_in(_COMMENT.sub(b"", raw)))),
+        tuple(word for word, sourced in words if not sourced),
+        tuple(word for word, sourced in words if sourced),
+    )
+
+
+def _learn_file(tree: FileTree, entry: Entry) -> ScriptFacts:
+    return learn(tree.read(entry, _MAX_SCRIPT))
+
+
+SCRIPT = learning.Kind("script/1", ScriptFacts, _learn_file)
+
+
 class ScriptReader:
     """Reads executable files that begin with `#!`, and shell scripts by their suffix."""
 
-    def __init__(self, tree: FileTree, config: ImageConfig) -> None:
-        self._tree = tree
-        self._names = Names(tree, config)
+    def __init__(self, ground: Ground) -> None:
+        self._tree = ground.tree
+        self._learning = ground.learning
+        self._names = ground.names
+
+    def prepare(self, entries: Sequence[Entry]) -> None:
+        """Scripts are few and short: nothing is worth learning ahead."""
 
     def read(self, entry: Entry) -> Iterator[Use]:
         by_suffix = entry.path.endswith(_SHELL_SUFFIXES)
         if entry.kind is not Kind.FILE or not (entry.mode & 0o111 or by_suffix):
             return
-        head = self._tree.read(entry, _SHEBANG_BYTES * 2)
-        interpreters = tuple(self._interpreters(head))
+        interpreters = tuple(self._interpreters(self._learning.of(HEAD, entry)))
         for interpreter in interpreters:
             yield Use(interpreter, Level.LINKED, Reason.INTERPRETER, entry.path)
         if _is_shell(interpreters, by_suffix):
             yield from self._shell(entry)
 
-    def _interpreters(self, head: bytes) -> Iterator[str]:
+    def _interpreters(self, head: Head) -> Iterator[str]:
         """Yield the program of the first line, and the one that it starts in turn."""
-        if not head.startswith(b"#!"):
-            return
-        line = head[2:_SHEBANG_BYTES].partition(b"\n")[0].decode("utf-8", "surrogateescape")
-        words = line.split()
+        words = head.words
         if words:
             yield words[0]
         if words and posixpath.basename(words[0]) in {"env", "busybox"}:
@@ -68,27 +98,23 @@ class ScriptReader:
             found = self._names.program(program)
             if found is not None:
                 yield found
-        relay = _RELAY.match(head)
-        if relay:
-            yield (relay[1] or relay[2]).decode("utf-8", "surrogateescape")
+        if head.relay:
+            yield head.relay
 
     def _shell(self, entry: Entry) -> Iterator[Use]:
         """Read a script and the files that it sources, which need no first line of their own."""
         waiting, seen = [entry], {entry.path}
         while waiting and len(seen) <= _MAX_SOURCED:
             script = waiting.pop()
-            raw = self._tree.read(script, _MAX_SCRIPT)
-            if b"\0" in raw:
-                continue
-            yield from self._names.path_uses(_without_comments(raw), script.path)
-            for word, sourced in commands(raw.decode("utf-8", "surrogateescape")):
-                if sourced:
-                    found = self._sourced(word, script.path)
-                    if found is not None and found.path not in seen:
-                        seen.add(found.path)
-                        waiting.append(found)
-                        yield Use(found.path, Level.SAFE, Reason.NAMED, script.path)
-                    continue
+            facts = self._learning.of(SCRIPT, script)
+            yield from self._names.path_uses(facts.paths, script.path)
+            for word in facts.sourced:
+                found = self._sourced(word, script.path)
+                if found is not None and found.path not in seen:
+                    seen.add(found.path)
+                    waiting.append(found)
+                    yield Use(found.path, Level.SAFE, Reason.NAMED, script.path)
+            for word in facts.commands:
                 program = self._names.program(word)
                 if program is not None and program != script.path:
                     yield Use(program, Level.SAFE, Reason.MAY_RUN, script.path)
@@ -106,10 +132,6 @@ class ScriptReader:
 def _is_shell(interpreters: tuple[str, ...], by_suffix: bool) -> bool:
     names = {posixpath.basename(interpreter) for interpreter in interpreters}
     return bool(names & _SHELLS) if names else by_suffix
-
-
-def _without_comments(raw: bytes) -> bytes:
-    return re.sub(rb"(?m)^[ \t]*#.*$", b"", raw)
 
 
 def commands(text: str) -> Iterator[tuple[str, bool]]:

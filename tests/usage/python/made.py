@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from mlbloat.model.image import ImageConfig
 from mlbloat.model.package import Inventory
 from mlbloat.model.use import Level, Reason, Use
+from mlbloat.usage.ground import Ground
 from mlbloat.usage.python import PythonReader
 from mlbloat.usage.reach import reach
 from tests.support.trees import tree_of
@@ -33,7 +34,7 @@ def kept(
 ) -> dict[str, Level]:
     """Return the level of each file that is reached from the seeds, which are linked."""
     tree = tree_of({**python, **files})
-    reader = PythonReader(tree, inventory, config or ImageConfig(document=b"{}"))
+    reader = PythonReader(Ground(tree, config or ImageConfig(document=b"{}")), inventory)
     roots = [Use(path, Level.LINKED, Reason.ENTRYPOINT, "test") for path in seeds]
     levels: dict[str, Level] = {}
     for use in reach(tree, (reader,), roots):

@@ -1,6 +1,7 @@
 """Where Python looks for modules."""
 
 from mlbloat.model.image import ImageConfig
+from mlbloat.usage.ground import Ground
 from mlbloat.usage.python.layout import Layout
 from tests.support.trees import Link, tree_of
 from tests.usage.python.made import LIB, PYTHON, SITE, Files
@@ -8,7 +9,7 @@ from tests.usage.python.made import LIB, PYTHON, SITE, Files
 
 def roots(files: Files, **environment: str) -> dict[str, tuple[str, ...]]:
     config = ImageConfig(document=b"{}", environment=tuple(environment.items()))
-    layout = Layout(tree_of(files), config)
+    layout = Layout(Ground(tree_of(files), config))
     return {f"{each.prefix} {each.version}": each.roots for each in layout.environments}
 
 
@@ -92,6 +93,6 @@ def test_the_first_python_of_the_path_is_the_default() -> None:
         "/usr/bin/python3": Link("python3.11"),
     }
     config = ImageConfig(document=b"{}", environment=(("PATH", "/opt/bin:/usr/bin"),))
-    layout = Layout(tree_of(files), config)
+    layout = Layout(Ground(tree_of(files), config))
     assert [each.prefix for each in layout.default] == ["/opt"]
     assert [each.prefix for each in layout.of_program("/usr/bin/python3")] == ["/usr"]

@@ -8,8 +8,10 @@ one, and the bytes may be hostile, so every offset is checked against the size o
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import BinaryIO
+
+import msgspec
 
 MAGIC = b"\x7fELF"
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
@@ -26,8 +28,7 @@ class _BrokenError(ValueError):
     """The file's own offsets lead out of it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Binary:
+class Binary(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """One ELF file."""
 
     kind: tuple[int, int, int]
@@ -80,7 +81,8 @@ class _File:
 
     def name(self, offset: int, end: int) -> str:
         raw = self.at(offset, max(0, min(_MAX_NAME, end - offset, self.size - offset)))
-        return raw.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+        # A name in another encoding finds nothing: facts are kept as valid text.
+        return raw.partition(b"\0")[0].decode("utf-8", "replace")
 
 
 def parse(stream: BinaryIO, size: int) -> Binary | None:
@@ -140,7 +142,7 @@ def _with_dynamic(binary: Binary, file: _File, layout: _Layout, segments: list[_
         tag: tuple(file.name(start + at, start + size) for key, at in tags if key == tag and at < size)
         for tag in (_DT_NEEDED, _DT_SONAME, _DT_RPATH, _DT_RUNPATH)
     }
-    return replace(
+    return msgspec.structs.replace(
         binary,
         needed=names[_DT_NEEDED],
         soname="".join(names[_DT_SONAME][:1]),

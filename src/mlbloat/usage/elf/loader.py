@@ -12,10 +12,11 @@ import struct
 from collections.abc import Iterator
 from functools import cached_property
 
-from mlbloat.model.filetree import Entry, FileTree, Kind
-from mlbloat.model.image import ImageConfig
-from mlbloat.usage.elf.binary import Binary, parse
+from mlbloat.model.filetree import Entry, Kind
+from mlbloat.usage.elf.binary import Binary
+from mlbloat.usage.elf.head import HEAD
 from mlbloat.usage.globs import expand
+from mlbloat.usage.ground import Ground
 from mlbloat.usage.names import environment, is_library_name
 
 _MACHINES = {
@@ -43,8 +44,10 @@ _MAX_CONFIGURATION = 1 << 16
 class Loader:
     """Indexes of one tree; nothing in it depends on what was asked before."""
 
-    def __init__(self, tree: FileTree, config: ImageConfig) -> None:
-        self._tree = tree
+    def __init__(self, ground: Ground) -> None:
+        self._tree = ground.tree
+        self._learning = ground.learning
+        config = ground.config
         self._binaries: dict[tuple[int, int], Binary | None] = {}
         self._variant_directories: dict[str, tuple[str, ...]] = {}
         self._library_path = _split(environment(config, "LD_LIBRARY_PATH"))
@@ -55,8 +58,7 @@ class Loader:
         if entry.kind is not Kind.FILE or entry.path.endswith(_NOT_ELF):
             return None
         if entry.inode not in self._binaries:
-            with self._tree.open(entry) as stream:
-                self._binaries[entry.inode] = parse(stream, entry.size_bytes)
+            self._binaries[entry.inode] = self._learning.of(HEAD, entry).binary
         return self._binaries[entry.inode]
 
     def find(self, name: str, path: str, binary: Binary) -> tuple[str, ...]:
@@ -191,7 +193,7 @@ class Loader:
         entry = self._tree.find(path).entry
         if entry is None or entry.kind is not Kind.FILE:
             return []
-        text = self._tree.read(entry, _MAX_CONFIGURATION).decode("utf-8", "surrogateescape")
+        text = self._learning.text(entry, _MAX_CONFIGURATION).decode("utf-8", "surrogateescape")
         return [line.partition("#")[0].strip() for line in text.splitlines()]
 
     @cached_property
@@ -200,7 +202,7 @@ class Loader:
         if entry is None or entry.kind is not Kind.FILE:
             return {}
         found: dict[str, list[str]] = {}
-        for name, path in _cache_entries(self._tree.read(entry, _MAX_CACHE)):
+        for name, path in _cache_entries(self._learning.text(entry, _MAX_CACHE)):
             found.setdefault(name, []).append(path)
         return found
 

@@ -1,33 +1,41 @@
 """Edges from ELF files to what they load, and to what their character strings name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from mlbloat.model.filetree import Entry, FileTree
-from mlbloat.model.image import ImageConfig
+from mlbloat.model.filetree import Entry
 from mlbloat.model.use import Level, Reason, Use
 from mlbloat.usage.elf.binary import Binary
+from mlbloat.usage.elf.facts import ELF
 from mlbloat.usage.elf.loader import Loader
-from mlbloat.usage.names import Names
-
-_CHUNK = 1 << 22
-_OVERLAP = 1 << 10
-"""Longer than any name that is looked for, so that none is lost between two chunks."""
+from mlbloat.usage.ground import Ground
 
 
 class ElfReader:
     """Reads every ELF file: the loader's needs at `linked`, names in its data at `safe`."""
 
-    def __init__(self, tree: FileTree, config: ImageConfig) -> None:
-        self._tree = tree
-        self._loader = Loader(tree, config)
-        self._names = Names(tree, config)
+    def __init__(self, ground: Ground) -> None:
+        self._learning = ground.learning
+        self._names = ground.names
+        self._loader = Loader(ground)
+
+    def prepare(self, entries: Sequence[Entry]) -> None:
+        self._learning.ahead(ELF, (entry for entry in entries if self._loader.binary(entry) is not None))
 
     def read(self, entry: Entry) -> Iterator[Use]:
         binary = self._loader.binary(entry)
         if binary is None:
             return
         yield from self._linked(entry.path, binary)
-        yield from self._named(entry, binary)
+        facts, path = self._learning.of(ELF, entry), entry.path
+        uses: dict[tuple[str, Reason], Use] = {}
+        for found in (
+            self._names.library_uses(facts.libraries, path),
+            self._names.path_uses(facts.strings, path, glued=True, whole=True),
+            self._names.path_uses(facts.paths, path, glued=True),
+        ):
+            for use in found:
+                uses.setdefault((use.path, use.reason), use)
+        yield from uses.values()
 
     def _linked(self, path: str, binary: Binary) -> Iterator[Use]:
         if binary.interpreter:
@@ -36,26 +44,3 @@ class ElfReader:
         for name in (*binary.needed, *preloaded):
             for library in self._loader.find(name, path, binary) if name else ():
                 yield Use(library, Level.LINKED, Reason.NEEDED, path)
-
-    def _named(self, entry: Entry, binary: Binary) -> Iterator[Use]:
-        path, seen = entry.path, set[tuple[str, Reason]]()
-        for data in self._texts(entry, binary):
-            for uses in (self._names.library_uses(data, path), self._names.path_uses(data, path, glued=True)):
-                for use in uses:
-                    if (use.path, use.reason) not in seen:
-                        seen.add((use.path, use.reason))
-                        yield use
-
-    def _texts(self, entry: Entry, binary: Binary) -> Iterator[bytes]:
-        """Read the parts of a file that may hold text, in chunks that overlap."""
-        with self._tree.open(entry) as stream:
-            for offset, size in binary.texts:
-                stream.seek(offset)
-                left, before = size, b""
-                while left > 0:
-                    data = stream.read(min(_CHUNK, left))
-                    if not data:
-                        break
-                    left -= len(data)
-                    yield before + data
-                    before = data[-_OVERLAP:]

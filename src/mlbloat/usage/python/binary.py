@@ -9,17 +9,20 @@ import bz2
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
+
+import msgspec
 
 from mlbloat.model.filetree import Entry, FileTree
 from mlbloat.usage.elf.binary import Binary, parse
+from mlbloat.usage.learning import Kind
 
 _CALLS_PYTHON = re.compile(rb"PyImport_|PyInit_|PyModule_")
 _WORD = re.compile(rb"(?<=\0)[A-Za-z_]\w*+(?:\.\w++)*(?=\0)")
 _GLUED = re.compile(rb"(?<!\w)\w++(?:\.\w++)+")
 _COMPRESSED = re.compile(rb"\x78[\x01\x5e\x9c\xda]|BZh[1-9]1AY&SY")
 _MOST_READ = 1 << 26
+_MOST_BYTECODE = 1 << 24
 _MOST_UNPACKED = 1 << 24
 """Of one file, all tables together; real ones have some ten thousand bytes."""
 _LONGEST_RUN = 1 << 16
@@ -27,27 +30,34 @@ _MOST_GLUED = 1 << 23
 _LEAST_UNPACKED = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Strings:
-    words: frozenset[str]
+class Strings(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    words: frozenset[str] = frozenset()
     """C strings that could be module names, whole."""
-    tables: tuple[str, ...]
+    tables: tuple[str, ...] = ()
     """Tables that were compressed: names without marks between them."""
-    glued: frozenset[str]
+    glued: frozenset[str] = frozenset()
     """Runs of names with dots, whose ends may belong to a neighbour."""
 
 
-def strings_of(tree: FileTree, entry: Entry) -> Strings | None:
-    """Read the strings of an ELF file that calls Python's import machinery; None for any other file."""
+def _strings_of(tree: FileTree, entry: Entry) -> Strings:
+    """Read the strings of an ELF file that calls Python's import machinery; none of any other file."""
     with tree.open(entry) as stream:
         binary = parse(stream, entry.size_bytes)
         if binary is None:
-            return None
+            return Strings()
         offset, size = binary.dynamic_names
         stream.seek(offset)
         if not _CALLS_PYTHON.search(stream.read(min(size, _MOST_READ))):
-            return None
+            return Strings()
         return collect(b"\0" + b"\0".join(_texts(stream, binary)) + b"\0")
+
+
+def _strings_of_bytecode(tree: FileTree, entry: Entry) -> Strings:
+    return collect(tree.read(entry, _MOST_BYTECODE))
+
+
+EXTENSION = Kind("extension/1", Strings, _strings_of)
+BYTECODE = Kind("bytecode/1", Strings, _strings_of_bytecode)
 
 
 def _texts(stream: BinaryIO, binary: Binary) -> Iterator[bytes]:

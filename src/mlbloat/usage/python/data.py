@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from mlbloat.model.filetree import Entry, FileTree, Kind
+from mlbloat.model.filetree import Entry, Kind
 from mlbloat.model.package import Inventory, Manager
+from mlbloat.usage.elf.head import HEAD
+from mlbloat.usage.ground import Ground
 from mlbloat.usage.python.modules import Modules
 
 _MODULE = re.compile(r".*\.(?:py|pyc|pyo)")
@@ -35,8 +37,9 @@ class Data:
 class DataFiles:
     """The data of the packages of one tree; remembers what it looked up."""
 
-    def __init__(self, tree: FileTree, inventory: Inventory, modules: Modules) -> None:
-        self._tree = tree
+    def __init__(self, ground: Ground, inventory: Inventory, modules: Modules) -> None:
+        self._tree = ground.tree
+        self._learning = ground.learning
         self._inventory = inventory
         self._modules = modules
         self.of_package = lru_cache(maxsize=1 << 14)(self._of_package)
@@ -99,7 +102,7 @@ class DataFiles:
     def _is_named_only(self, entry: Entry) -> bool:
         if _DEVELOPMENT.fullmatch(entry.name) or _LIBRARY.fullmatch(entry.name):
             return True
-        return entry.kind is Kind.FILE and bool(entry.mode & 0o111) and self._tree.read(entry, 4) == b"\x7fELF"
+        return entry.kind is Kind.FILE and bool(entry.mode & 0o111) and self._learning.of(HEAD, entry).is_elf
 
 
 def _is_module(entry: Entry) -> bool:

@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mlbloat.model.filetree import FileTree, Kind
+from mlbloat.model.filetree import Kind
+from mlbloat.usage.ground import Ground
 
 _SCRIPTS = frozenset({"console_scripts", "gui_scripts"})
 """Started by their own programs, not looked up by a group's name."""
@@ -23,15 +24,16 @@ class EntryPoint:
     module: str
 
 
-def entry_points(tree: FileTree, root: str) -> Mapping[str, tuple[EntryPoint, ...]]:
+def entry_points(ground: Ground, root: str) -> Mapping[str, tuple[EntryPoint, ...]]:
     """Read the groups of all distributions installed in a directory of modules."""
     groups: dict[str, list[EntryPoint]] = {}
+    tree = ground.tree
     for directory in tree.children(root):
         if not directory.endswith((".dist-info", ".egg-info")):
             continue
         entry = tree.find(f"{directory}/entry_points.txt").entry
         if entry is not None and entry.kind is Kind.FILE:
-            _parse(entry.path, tree.read(entry, _LIMIT).decode("utf-8", "replace"), groups)
+            _parse(entry.path, ground.learning.text(entry, _LIMIT).decode("utf-8", "replace"), groups)
     return {name: tuple(points) for name, points in groups.items()}
 
 

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from functools import lru_cache
 
-from mlbloat.model.filetree import Entry, FileTree
 from mlbloat.model.package import Inventory
 from mlbloat.model.use import Level, Reason, Use
-from mlbloat.usage.python.binary import Strings, strings_of
+from mlbloat.usage.python.binary import Strings
 from mlbloat.usage.python.finder import Finder, Place, files_of
 from mlbloat.usage.python.modules import EXTENSION, Module, Modules
 
@@ -16,18 +15,12 @@ _LONGEST_NAME = 64
 
 
 class Extensions:
-    def __init__(self, tree: FileTree, inventory: Inventory, finder: Finder, modules: Modules) -> None:
-        self._tree = tree
+    def __init__(self, inventory: Inventory, finder: Finder, modules: Modules) -> None:
         self._inventory = inventory
         self._finder = finder
         self._modules = modules
         self._packages = {package.key: package for package in inventory.packages}
         self._provided = lru_cache(maxsize=1 << 12)(self._names_provided)
-
-    def uses(self, place: Place, entry: Entry) -> Iterator[Use]:
-        strings = strings_of(self._tree, entry)
-        if strings is not None:
-            yield from self.named(place, strings)
 
     def named(self, place: Place, strings: Strings) -> Iterator[Use]:
         for path in dict.fromkeys(self._linked(place, strings)):

@@ -3,7 +3,7 @@
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from mlbloat.model.filetree import FileTree
@@ -28,6 +28,8 @@ class Place:
     """Directories of an application that may be on sys.path: which of them is, only its command line knows."""
     version: str = ""
     """Of all its environments; empty where they differ."""
+    known: dict[str, tuple[Resolution, ...]] = field(default_factory=dict, repr=False, compare=False)
+    """Names that were found from a place with the same search paths."""
 
     @property
     def in_package(self) -> bool:
@@ -43,6 +45,10 @@ class Place:
         return posixpath.basename(self.path).startswith("__init__.")
 
 
+_Scope = tuple[str, tuple[Environment, ...], tuple[str, ...], str, dict[str, tuple[Resolution, ...]]]
+"""Of the files of a directory: root, environments, local directories, version and known names of a `Place`."""
+
+
 class Finder:
     """Look-ups for every file of one tree."""
 
@@ -52,7 +58,8 @@ class Finder:
         self._modules = modules
         there = tree.find(working_directory or "/").path
         self._working = (there,) if there != "/" else ()
-        self._absolute = lru_cache(maxsize=_MEMORY)(self._look_up)
+        self._known: dict[tuple[tuple[Environment, ...], tuple[str, ...]], dict[str, tuple[Resolution, ...]]] = {}
+        self._scope = lru_cache(maxsize=_MEMORY)(self._scope_of)
         self.top_level = lru_cache(maxsize=256)(self._top_level)
         """`top_level(environments)`: names of the modules and packages that they hold."""
         self.added = lru_cache(maxsize=_MEMORY)(self._added)
@@ -61,13 +68,18 @@ class Finder:
     def place(self, path: str, environments: tuple[Environment, ...] = ()) -> Place:
         """Place a file; `environments` where it names its interpreter itself."""
         directory = posixpath.dirname(path)
+        root, found, local, version, known = self._scope(directory, environments)
+        return Place(path, directory, root, found, local, version, known)
+
+    def _scope_of(self, directory: str, environments: tuple[Environment, ...]) -> _Scope:
         root = self._layout.root_of(directory)
         if root is not None and root not in self._layout.extra:
             found = self._layout.of_root(root)
-            return Place(path, directory, root, found, version=_version(found))
+            return root, found, (), _version(found), self._known.setdefault((found, ()), {})
         found = environments or self._layout.near(directory)
         local = tuple(dict.fromkeys([*_up_to_top(directory), *self._working, *self._layout.extra]))
-        return Place(path, directory, root or self._above_packages(directory), found, local, _version(found))
+        known = self._known.setdefault((found, local), {})
+        return root or self._above_packages(directory), found, local, _version(found), known
 
     def _above_packages(self, directory: str) -> str:
         while directory != "/" and self._modules.is_package(directory):
@@ -76,7 +88,10 @@ class Finder:
 
     def absolute(self, place: Place, name: str) -> tuple[Resolution, ...]:
         """Find a dotted name in every search path that the file may run with; as much of it as there is."""
-        return self._absolute(place.local, place.environments, name)
+        found = place.known.get(name)
+        if found is None:
+            found = place.known[name] = self._look_up(place.local, place.environments, name)
+        return found
 
     def _look_up(
         self, local: tuple[str, ...], environments: tuple[Environment, ...], name: str

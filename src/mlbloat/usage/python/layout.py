@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from mlbloat.model.filetree import FileTree, Kind
 from mlbloat.model.image import ImageConfig
 from mlbloat.runtime.defaults import PATH
+from mlbloat.usage.ground import Ground
 from mlbloat.usage.names import environment
 
 PYTHON = re.compile(r"(?:python|pypy)(\d+(?:\.\d+)?)?[a-z]?")
@@ -49,8 +50,10 @@ class _Site:
 class Layout:
     """The environments of one tree."""
 
-    def __init__(self, tree: FileTree, config: ImageConfig) -> None:
-        self._tree = tree
+    def __init__(self, ground: Ground) -> None:
+        self._tree = tree = ground.tree
+        self._learning = ground.learning
+        config = ground.config
         self.path_files: dict[str, tuple[str, ...]] = {}
         """Directory of modules to the `.pth` files in it."""
         libraries, sites, venvs = _landmarks(tree)
@@ -177,7 +180,7 @@ class Layout:
         entry = self._tree.find(path).entry
         if entry is None or entry.kind is not Kind.FILE:
             return ""
-        return self._tree.read(entry, _LIMIT).decode("utf-8-sig", "replace")
+        return self._learning.text(entry, _LIMIT).decode("utf-8-sig", "replace")
 
 
 def _landmarks(tree: FileTree) -> tuple[list[str], list[str], list[str]]:

@@ -42,6 +42,8 @@ class Modules:
     def __init__(self, tree: FileTree) -> None:
         self._tree = tree
         self._listing = lru_cache(maxsize=_MEMORY)(self._list)
+        self.names = lru_cache(maxsize=_MEMORY)(self._sorted_names)
+        """`names(directory)`: the names of modules and possible packages directly in a directory, sorted."""
         self.member = lru_cache(maxsize=_MEMORY)(self._member)
         """`member(directory, name, version)`: the module of that name directly in a directory, or None."""
         self.resolve = lru_cache(maxsize=_MEMORY)(self._resolve)
@@ -50,8 +52,12 @@ class Modules:
     def is_package(self, directory: str) -> bool:
         return "__init__" in self._listing(directory).files
 
-    def names(self, directory: str) -> tuple[str, ...]:
-        """Return the names of modules and possible packages directly in a directory, sorted."""
+    def has(self, directory: str, name: str) -> bool:
+        """Tell whether a directory has a module or possible package of a name."""
+        listing = self._listing(directory)
+        return name in listing.files or name in listing.directories
+
+    def _sorted_names(self, directory: str) -> tuple[str, ...]:
         listing = self._listing(directory)
         return tuple(sorted({*listing.files, *listing.directories} - {"__init__", "__pycache__"}))
 

@@ -5,29 +5,28 @@ What is linked and what is only safe is written in docs/keep-levels.md; how name
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
-from mlbloat.model.filetree import Entry, FileTree
-from mlbloat.model.image import ImageConfig
+from mlbloat.model.filetree import Entry
 from mlbloat.model.package import Inventory
 from mlbloat.model.use import Level, Reason, Use
-from mlbloat.usage.names import Names
-from mlbloat.usage.python.binary import collect
+from mlbloat.usage.elf.head import HEAD
+from mlbloat.usage.ground import Ground
+from mlbloat.usage.python.binary import BYTECODE, EXTENSION
 from mlbloat.usage.python.data import DataFiles
 from mlbloat.usage.python.extension import Extensions
+from mlbloat.usage.python.facts import SOURCE
 from mlbloat.usage.python.finder import Finder, Place
 from mlbloat.usage.python.imports import Imports
 from mlbloat.usage.python.layout import PYTHON, Environment, Layout
 from mlbloat.usage.python.literals import Literals
 from mlbloat.usage.python.modules import Modules
-from mlbloat.usage.python.source import decode, scan
+from mlbloat.usage.python.source import scan
 from mlbloat.usage.python.startup import AT_START, ON_DEMAND
 
 _MOST_READ = 1 << 24
-_SHEBANG = re.compile(rb"#!\s*(\S+)(?:\s+(?:-\S+\s+)*(\S+))?")
-_RELAYED = re.compile(rb"'''exec' \"?(\S+?)\"? ")
-"""Second line of a script whose interpreter's path is too long for a first one, as pip and conda write it."""
 _INTERPRETER = re.compile(rf"{PYTHON.pattern}|libpython\d\.\d+[a-z]?\.so(?:\..*)?")
 _LIBRARY = re.compile(r".*\.so(?:\.[0-9.]+)?")
 
@@ -35,17 +34,22 @@ _LIBRARY = re.compile(r".*\.so(?:\.[0-9.]+)?")
 class PythonReader:
     """Answers what a Python file leads to; looks at one file at a time and never runs any."""
 
-    def __init__(self, tree: FileTree, inventory: Inventory, config: ImageConfig) -> None:
-        self._tree = tree
-        self._config = config
-        self._layout = Layout(tree, config)
-        self._modules = Modules(tree)
-        self._finder = Finder(tree, self._layout, self._modules, config.working_directory)
+    def __init__(self, ground: Ground, inventory: Inventory) -> None:
+        self._tree = ground.tree
+        self._config = ground.config
+        self._learning = ground.learning
+        self._layout = Layout(ground)
+        self._modules = Modules(ground.tree)
+        self._finder = Finder(ground.tree, self._layout, self._modules, ground.config.working_directory)
         self._imports = Imports(self._finder, self._modules)
-        self._data = DataFiles(tree, inventory, self._modules)
-        names = Names(tree, config)
-        self._literals = Literals(tree, self._finder, self._modules, self._imports, self._data, names)
-        self._extensions = Extensions(tree, inventory, self._finder, self._modules)
+        self._data = DataFiles(ground, inventory, self._modules)
+        self._literals = Literals(ground, self._finder, self._modules, self._imports, self._data)
+        self._extensions = Extensions(inventory, self._finder, self._modules)
+        self._bytecode_of = lru_cache(maxsize=1 << 14)(self._bytecode_in)
+
+    def prepare(self, entries: Sequence[Entry]) -> None:
+        self._learning.ahead(SOURCE, (entry for entry in entries if entry.name.endswith((".py", ".pyi"))))
+        self._learning.ahead(EXTENSION, (entry for entry in entries if _LIBRARY.fullmatch(entry.name)))
 
     def read(self, entry: Entry) -> Iterator[Use]:
         """Yield what a file leads to, each reason once, the stronger level when there are two."""
@@ -74,19 +78,25 @@ class PythonReader:
             yield from self._script(entry)
 
     def _source(self, entry: Entry, place: Place) -> Iterator[Use]:
-        source = scan(decode(self._tree.read(entry, _MOST_READ)))
+        facts = self._learning.of(SOURCE, entry)
         yield from self._around(place)
         yield from self._cached(entry)
-        yield from self._imports.uses(place, source.imports)
-        yield from self._literals.uses(place, source)
+        yield from self._imports.uses(place, facts.imports)
+        yield from self._literals.uses(place, facts)
 
     def _cached(self, entry: Entry) -> Iterator[Use]:
         """Yield the bytecode files of a source, https://peps.python.org/pep-3147/."""
-        directory, name = posixpath.split(entry.path)
-        stem = name.removesuffix("py")
-        for path in self._tree.children(f"{directory}/__pycache__"):
-            if path.endswith(".pyc") and posixpath.basename(path).startswith(stem):
+        directory, _, name = entry.path.rpartition("/")
+        for path in self._bytecode_of(directory).get(name.partition(".")[0], ()):
+            if path[len(directory) + 13 :].startswith(name.removesuffix("py")):
                 yield Use(path, Level.LINKED, Reason.BYTECODE, entry.path)
+
+    def _bytecode_in(self, directory: str) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for path in self._tree.children(f"{directory}/__pycache__"):
+            if path.endswith(".pyc"):
+                found.setdefault(posixpath.basename(path).partition(".")[0], []).append(path)
+        return found
 
     def _bytecode(self, entry: Entry) -> Iterator[Use]:
         directory, name = posixpath.split(entry.path)
@@ -98,26 +108,22 @@ class PythonReader:
             return
         place = self._finder.place(entry.path)
         yield from self._around(place)
-        yield from self._extensions.named(place, collect(self._tree.read(entry, _MOST_READ)))
+        yield from self._extensions.named(place, self._learning.of(BYTECODE, entry))
 
     def _stub(self, entry: Entry) -> Iterator[Use]:
         """A stub is read at run time by lazy loaders only, which import what it imports."""
-        source = scan(decode(self._tree.read(entry, _MOST_READ)))
-        yield from self._imports.uses(self._finder.place(entry.path), source.imports, deferred=True)
+        imports = self._learning.of(SOURCE, entry).imports
+        yield from self._imports.uses(self._finder.place(entry.path), imports, deferred=True)
 
     def _extension(self, entry: Entry) -> Iterator[Use]:
         place = self._finder.place(entry.path)
         yield from self._around(place)
-        yield from self._extensions.uses(place, entry)
+        yield from self._extensions.named(place, self._learning.of(EXTENSION, entry))
 
     def _script(self, entry: Entry) -> Iterator[Use]:
-        first, _, rest = self._tree.read(entry, 1024).partition(b"\n")
-        match = _SHEBANG.match(first)
-        if match is None:
-            return
-        relayed = _RELAYED.match(rest)
-        words = [relayed[1]] if relayed else [word for word in match.groups() if word]
-        interpreter = next((w for w in map(_text, words) if PYTHON.fullmatch(posixpath.basename(w))), None)
+        head = self._learning.of(HEAD, entry)
+        words = [head.relay] if head.relay else [*head.words[:1], *_program_of(head.words[1:])]
+        interpreter = next((word for word in words if PYTHON.fullmatch(posixpath.basename(word))), None)
         if interpreter is not None:
             known = self._layout.of_program(interpreter) if self._tree.find(interpreter).entry else ()
             yield from self._source(entry, self._finder.place(entry.path, known))
@@ -152,7 +158,7 @@ class PythonReader:
     def _path_file(self, entry: Entry) -> Iterator[Use]:
         """Lines that start with `import` run at every start, https://docs.python.org/3/library/site.html."""
         place = self._finder.place(entry.path)
-        lines = self._tree.read(entry, _MOST_READ).decode("utf-8-sig", "replace").splitlines()
+        lines = self._learning.text(entry, _MOST_READ).decode("utf-8-sig", "replace").splitlines()
         for line in lines:
             if line.startswith(("import ", "import\t")):
                 source = scan(line)
@@ -180,5 +186,6 @@ class PythonReader:
                 yield name
 
 
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
+def _program_of(arguments: Sequence[str]) -> Sequence[str]:
+    """Return what `env` starts, as far as its arguments say."""
+    return [word for word in arguments if not word.startswith("-") and "=" not in word][:1]

@@ -10,18 +10,20 @@ one pass replaces strings by their number and drops comments, after which every 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
+from enum import IntEnum
+
+import msgspec
 
 # Every alternative starts with a fixed character: the search then skips what is none of them. No group is possessive:
 # before Python 3.11.5 re gets those wrong (https://github.com/python/cpython/issues/106052).
 _TOKEN = re.compile(
     r"""
-      \#[^\n]*+
+    ( \#[^\n]*+
     | \"\"\" [^"\\]*+ (?: (?: \\. | "(?!"") ) [^"\\]*+ )* (?: \"\"\" | \Z )
     | \'\'\' [^'\\]*+ (?: (?: \\. | '(?!'') ) [^'\\]*+ )* (?: \'\'\' | \Z )
     | "     [^"\\\n]*+ (?: \\. [^"\\\n]*+ )* "?
     | '     [^'\\\n]*+ (?: \\. [^'\\\n]*+ )* '?
-    | \\\n
+    | \\\n )
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -37,19 +39,23 @@ _PREFIX = re.compile(r"\s*+[A-Za-z]{0,2}")
 _LONGEST_HEADER = 200
 _LONGEST_LINE = 4096
 """How far a statement is looked for in its line; only generated data has longer ones."""
+_WHITE = re.compile(r"\s")
+_AROUND_DOT = re.compile(r"\s*\.\s*")
 _LEADING = re.compile(r"[ \t\f]*+")
 
 
-class When(Enum):
+class When(IntEnum):
     """When an import statement runs."""
 
-    LOAD = "as the module loads"
-    CALL = "when a function is called, or the file is run as a script"
-    NEVER = "for type checkers only"
+    LOAD = 0
+    """As the module loads."""
+    CALL = 1
+    """When a function is called, or the file is run as a script."""
+    NEVER = 2
+    """For type checkers only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Import:
+class Import(msgspec.Struct, frozen=True, array_like=True, gc=False):
     module: str
     """Dotted; empty in `from . import name`."""
     names: tuple[str, ...] = ()
@@ -70,71 +76,85 @@ class Source:
 
 def decode(raw: bytes) -> str:
     """Decode a source text with the line ends and the byte order mark that Python accepts."""
-    text = raw.decode("utf-8-sig", "replace")
+    text = raw.decode("ascii") if raw.isascii() else raw.decode("utf-8-sig", "replace")
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def scan(text: str) -> Source:
     strings: list[str] = []
-    parts: list[str] = []
-    end = 0
-    for token in _TOKEN.finditer(text):
-        parts.append(text[end : token.start()])
-        end = token.end()
-        literal = token[0]
-        if literal[0] == "\\":
-            parts.append(" ")
-        elif literal[0] != "#":
-            parts.append(f'"{len(strings)}"')
-            strings.append(_content(text, token.start(), literal))
-    parts.append(text[end:])
+    # Text between tokens and tokens in turn: the one group keeps what it splits at.
+    parts = _TOKEN.split(text)
+    for at in range(1, len(parts), 2):
+        token = parts[at]
+        first = token[0]
+        if first == "#":
+            parts[at] = ""
+        elif first == "\\":
+            parts[at] = " "
+        else:
+            parts[at] = f'"{len(strings)}"'
+            if token.startswith(('"""', "'''")):
+                strings.append("" if _is_documentation(parts, at) else _content(token, 3))
+            else:
+                strings.append(_content(token, 1))
     code = "".join(parts)
     return Source(code, tuple(strings), tuple(find_imports(code)))
 
 
-def _content(text: str, start: int, literal: str) -> str:
-    triple = literal.startswith(('"""', "'''"))
-    if triple:
-        nearest = max(0, start - _LONGEST_LINE)
-        line = text.rfind("\n", nearest, start) + 1
-        if (line or not nearest) and _PREFIX.fullmatch(text, line, start):
-            return ""  # documentation: a statement of its own
-    width = 3 if triple else 1
+def _content(literal: str, width: int) -> str:
     return literal[width : -width if literal.endswith(literal[:width]) else None][:_LONGEST_STRING]
+
+
+def _is_documentation(parts: list[str], at: int) -> bool:
+    """Tell whether the literal at a place among the parts of a text begins a line: then it is a statement."""
+    _, end_of_line, line = parts[at - 1].rpartition("\n")
+    # What is before on the line can only be white space when it is the first part, or the line was continued.
+    if not end_of_line and at > 1 and parts[at - 2] != " ":
+        return False
+    return len(line) <= _LONGEST_LINE and _PREFIX.fullmatch(line) is not None
 
 
 def find_imports(code: str) -> Iterator[Import]:
     """Yield the import statements of a text that has neither comments nor strings with line ends in it."""
     known: dict[int, tuple[int, When]] = {}
     for word in _WORD.finditer(code):
-        nearest = max(0, word.start() - _LONGEST_LINE)
-        line = code.rfind("\n", nearest, word.start()) + 1
+        position = word.start()
+        nearest = max(0, position - _LONGEST_LINE)
+        line = code.rfind("\n", nearest, position) + 1
         if line == 0 and nearest > 0:
             continue
-        start = max(code.rfind(";", line, word.start()), code.rfind(":", line, word.start()), line - 1) + 1
-        before = _BEFORE.fullmatch(code, start, word.start())
-        after = _AFTER.match(code, word.end())
+        start = max(code.rfind(";", line, position), code.rfind(":", line, position), line - 1) + 1
+        before = _BEFORE.fullmatch(code, start, position)
+        after = _AFTER.match(code, word.end()) if before is not None else None
         if before is not None and after is not None:
-            yield from _statement(before, after, _when(code, line, start, known))
+            at_start = start == line and code[line] in "fi"
+            when = When.LOAD if at_start else _when(code, line, start, known)
+            yield from _statement(before, after, when)
 
 
 def _statement(before: re.Match[str], after: re.Match[str], when: When) -> Iterator[Import]:
-    names = _names(after[1] or after[2] or "")
-    if before["from"] is None:
-        yield from (Import(name, when=when) for name in names if after[1] is None and name != "*")
+    listed, plain = after.groups()
+    names = _names(listed or plain or "")
+    is_from, dots, module = before.groups()
+    if is_from is None:
+        if listed is None:
+            for name in names:
+                if name != "*":
+                    yield Import(name, (), 0, when)
         return
-    module = re.sub(r"\s", "", before["module"])
-    dots = before["dots"].count(".")
-    taken = tuple(names)
-    if taken and (dots or module) and (not module or _DOTTED.fullmatch(module)):
-        yield Import(module, taken, dots, when)
+    module = _WHITE.sub("", module) if " " in module or "\t" in module else module
+    level = dots.count(".")
+    if names and (level or module) and (not module or module.isidentifier() or _DOTTED.fullmatch(module)):
+        yield Import(module, tuple(names), level, when)
 
 
-def _names(text: str) -> Iterator[str]:
+def _names(text: str) -> list[str]:
+    found = []
     for part in text.split(","):
-        words = (re.sub(r"\s*\.\s*", ".", part) if " ." in part or ". " in part else part).split()
-        if words and (words[0] == "*" or _DOTTED.fullmatch(words[0])):
-            yield words[0]
+        words = (_AROUND_DOT.sub(".", part) if " ." in part or ". " in part else part).split()
+        if words and (words[0].isidentifier() or words[0] == "*" or _DOTTED.fullmatch(words[0])):
+            found.append(words[0])
+    return found
 
 
 def _when(code: str, line: int, position: int, known: dict[int, tuple[int, When]]) -> When:

@@ -1,0 +1,259 @@
+"""What a Python source text says that can matter in some image: names, and how the code around them uses them.
+
+A pure function of the text, so that it is kept between runs. Whether a name means anything is decided later, by what
+exists in an image (`literals`); nothing is left out here that could mean something in another one.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+import msgspec
+
+from mlbloat.model.filetree import Entry, FileTree
+from mlbloat.usage.candidates import paths_in
+from mlbloat.usage.learning import Kind
+from mlbloat.usage.python.source import Import, Source, When, decode, find_imports, scan
+
+_NAME = r"[^\W\d]\w*"
+ANY_NAME = re.compile(rf"\.*{_NAME}(?:\.{_NAME})*")
+_DOTTED = re.compile(rf"({_NAME}(?:\.{_NAME})+)(?::[\w.]*)?")
+_PREFIX = re.compile(rf"(\.*(?:{_NAME}\.)*)(?:[{{%].*)?")
+_COMPUTED = tuple(
+    re.compile(rf"{word}\(\s*(?:([a-zA-Z]{{0,2}})\"(\d+)\"\s*[,)])?") for word in ("import_module", "__import__")
+)
+_IMPORTERS = tuple(
+    (fixed, re.compile(rf"{word}\(([^()]*(?:\(\)[^()]*)*)"))
+    for fixed, word in (
+        ("__import__", "__import__"),
+        ("import", r"import\w*"),
+        ("Import", r"Import\w*"),
+        ("azy", r"azy\w*"),
+        ("lugin", r"lugin\w*"),
+        ("_module", "load_module"),
+        ("_module", "run_module"),
+        ("iter_modules", "iter_modules"),
+        ("walk_packages", "walk_packages"),
+    )
+)
+"""Calls whose name says that they import, with what must be in a text before it is searched for them."""
+_REPLACES_ITSELF = re.compile(r"sys\.modules\[__name__\]\s*=")
+_CALLED = re.compile(
+    r"(?:run|call|check_output|open|system|which|exec|exec[lv]p?e?|spawn\w*|output|command|shell)"
+    r"\(\s*\[?\s*[a-zA-Z]?\"(\d+)\""
+)
+_LIST_HEAD = re.compile(r"\[\s*[a-zA-Z]?\"(\d+)\"\s*,")
+_MODULE_SWITCH = re.compile(r"\"(\d+)\"\s*,\s*[a-zA-Z]?\"(\d+)\"")
+_COMMAND_TEXT = re.compile(rf"[\w./+-]*python[\d.]*\s+(?:-\w+\s+)*-m\s+({_NAME}(?:\.{_NAME})*)")
+_ARGUMENT = re.compile(rf"(?<![\w.\"]){_NAME}(?:\.{_NAME})*")
+_OWN_ATTRIBUTE = re.compile(r"\.__(?:path|name|file)__$")
+_FIND_LIBRARY = re.compile(r"find_library\(\s*[a-zA-Z]?\"(\d+)\"")
+_LIBRARY_STEM = re.compile(r"lib[\w+-]{2,}")
+_NUMBER = re.compile(r"\"(\d+)\"")
+_FILLED_IN = re.compile(r"\{[^{}]*\}|%[sd]")
+_GROUP = re.compile(r"[\w.:+-]+")
+_FILE_NAME = re.compile(r"\S+|.*\.\w+")
+_LONGEST_NAME = 256
+_MOST_READ = 1 << 24
+Value = TypeVar("Value")
+
+
+class SourceFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Tuples hold each value once, in the order of the text."""
+
+    imports: tuple[Import, ...] = ()
+    dotted: tuple[str, ...] = ()
+    """Literals such as `package.module`, `package.module.object` and `package.module:object`, up to the colon."""
+    names: tuple[str, ...] = ()
+    """Literals that are a name, with or without dots: a module's where the code looks like it, or a file's."""
+    files: tuple[str, ...] = ()
+    """What other literals name as the last part of a path."""
+    patterns: tuple[str, ...] = ()
+    """The same with wildcards: parts that are filled in later may be anything."""
+    groups: tuple[str, ...] = ()
+    """Literals that could be a group of entry points."""
+    paths: tuple[str, ...] = ()
+    """Runs of characters with an absolute path in them."""
+    called: tuple[str, ...] = ()
+    """Names handed to calls that import."""
+    handed: tuple[tuple[int, str], ...] = ()
+    """Packages handed to calls that import: leading dots, name."""
+    started: tuple[str, ...] = ()
+    """Modules run as `python -m`."""
+    code: tuple[Import, ...] = ()
+    """Imports of texts that look like programs."""
+    prefixes: tuple[str, ...] = ()
+    """Beginnings of names that are put together and imported, such as `package.`."""
+    libraries: tuple[str, ...] = ()
+    """Names for dlopen(3)."""
+    programs: tuple[str, ...] = ()
+    """First words of command lines."""
+    lazy: bool = False
+    """It looks like one that imports later, by names in its strings."""
+    computed: bool = False
+    """It imports a module of which nothing at the start of the name is fixed."""
+    replaces_itself: bool = False
+    lists_modules: bool = False
+    walks_packages: bool = False
+    reads_stub: bool = False
+    hooks: bool = False
+    """It hooks into the import system."""
+
+
+def learn(text: str) -> SourceFacts:
+    source = scan(text)
+    code = source.code
+    strings = [literal for literal in dict.fromkeys(source.strings) if literal]
+    short = [literal for literal in strings if len(literal) <= _LONGEST_NAME]
+    by_name = "import_module" in code or "__import__" in code
+    lists, walks = "iter_modules" in code, "walk_packages" in code
+    names, others = _names(short)
+    called, handed = _importer_calls(source)
+    return SourceFacts(
+        imports=source.imports,
+        dotted=_dotted(short),
+        names=names,
+        files=_once(name for name in others if "*" not in name),
+        patterns=_once(name for name in others if "*" in name),
+        groups=_groups(short, code),
+        paths=_paths(strings),
+        called=called,
+        handed=handed,
+        started=_once(_started(source, strings)),
+        code=_once(_code(strings)),
+        prefixes=_once(_prefixes(short)) if by_name else (),
+        libraries=_once(_libraries(source, short)),
+        programs=_once(_programs(source)),
+        lazy=by_name or lists or walks or _has(code, ("__getattr__", "_import_structure", "azy")),
+        computed=by_name and any(_is_computed(source, match) for call in _COMPUTED for match in call.finditer(code)),
+        replaces_itself="sys.modules[" in code and _REPLACES_ITSELF.search(code) is not None,
+        lists_modules=lists,
+        walks_packages=walks,
+        reads_stub="attach_stub(" in code,
+        hooks=bool(called) and "meta_path" in code,
+    )
+
+
+def _learn_file(tree: FileTree, entry: Entry) -> SourceFacts:
+    return learn(decode(tree.read(entry, _MOST_READ)))
+
+
+SOURCE = Kind("python/1", SourceFacts, _learn_file)
+
+
+def _names(short: Iterable[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Sort literals into those that are names, and the file names that the others end with."""
+    names, others = [], []
+    for literal in short:
+        if literal.isidentifier() or (literal[0] not in " /-" and ANY_NAME.fullmatch(literal)):
+            names.append(literal)
+            continue
+        name = literal.rpartition("/")[2]
+        name = _FILLED_IN.sub("*", name) if ".so" in name else name
+        if name and _FILE_NAME.fullmatch(name):
+            others.append(name)
+    return tuple(names), others
+
+
+def _dotted(short: Iterable[str]) -> tuple[str, ...]:
+    matches = (_DOTTED.fullmatch(literal) for literal in short if "." in literal)
+    return _once(match[1] for match in matches if match)
+
+
+def _groups(short: Iterable[str], code: str) -> tuple[str, ...]:
+    asks = "entry_points" in code
+    return tuple(literal for literal in short if (asks or "." in literal) and _GROUP.fullmatch(literal))
+
+
+def _paths(strings: Iterable[str]) -> tuple[str, ...]:
+    candidates = "\n".join(literal for literal in strings if literal.count("/") > 1)
+    found = paths_in(candidates.encode("utf-8", "surrogateescape")) if candidates else ()
+    return _once(path.decode("ascii") for path, _ in found)
+
+
+def _importer_calls(source: Source) -> tuple[tuple[str, ...], tuple[tuple[int, str], ...]]:
+    """`import_module("x")`, `import_optional("x")`, `LazyLoader("x", globals(), "y.x")`, `iter_modules(x.__path__)`."""
+    called: list[str] = []
+    arguments: list[str] = []
+    for fixed, importer in _IMPORTERS:
+        for call in importer.finditer(source.code) if fixed in source.code else ():
+            called += (source.strings[int(number)] for number in _NUMBER.findall(call[1])[:3])
+            arguments += _ARGUMENT.findall(call[1])
+    return _once(name for name in called if ANY_NAME.fullmatch(name)), _once(_packages(source, arguments))
+
+
+def _packages(source: Source, arguments: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Find the packages among arguments, by the imports; what is handed on is imported elsewhere."""
+    wanted = {_OWN_ATTRIBUTE.sub("", argument) for argument in arguments}
+    for statement in source.imports if wanted else ():
+        for name in statement.names:
+            if name in wanted:
+                yield statement.dots, f"{statement.module}.{name}".strip(".")
+        if not statement.names and statement.module in wanted:
+            yield 0, statement.module
+
+
+def _started(source: Source, strings: Iterable[str]) -> Iterator[str]:
+    for switch in _MODULE_SWITCH.finditer(source.code) if "-m" in source.strings else ():
+        if source.strings[int(switch[1])] == "-m":
+            name = source.strings[int(switch[2])]
+            if ANY_NAME.fullmatch(name) and not name.startswith("."):
+                yield name
+    for literal in strings:
+        command = _COMMAND_TEXT.match(literal) if "python" in literal else None
+        if command:
+            yield command[1]
+
+
+def _code(strings: Iterable[str]) -> Iterator[Import]:
+    """Texts that are programs themselves: `python -c`, exec, templates that become modules."""
+    for literal in strings:
+        if "import " in literal:
+            found = find_imports(literal.replace("\\n", "\n"))
+            yield from (each for each in found if not each.dots and each.when is not When.NEVER)
+
+
+def _prefixes(short: Iterable[str]) -> Iterator[str]:
+    for literal in short:
+        match = _PREFIX.fullmatch(literal) if "." in literal else None
+        if match and match[1] and literal[-1:] != "%":
+            yield match[1]
+
+
+def _libraries(source: Source, short: Iterable[str]) -> Iterator[str]:
+    if not _has(source.code, ("ctypes", "ibrary", "CDLL", "dlopen")):
+        return
+    if not _has(source.code, ("ctypes", "CDLL", "LoadLibrary", "dlopen", "load_library", "find_library")):
+        return
+    wanted = [literal for literal in short if ".so" in literal]
+    wanted += [f"{literal}.so" for literal in short if _LIBRARY_STEM.fullmatch(literal)]
+    wanted += [f"lib{source.strings[int(number)]}.so" for number in _FIND_LIBRARY.findall(source.code)]
+    yield from (name.partition("*")[0].rstrip(".") for name in wanted)
+
+
+def _programs(source: Source) -> Iterator[str]:
+    code = source.code
+    if not (
+        _has(code, ("subprocess", "popen", "Popen", "which(", "_exec(", "_shell(", "posix_spawn"))
+        or ("os." in code and _has(code, ("os.system", "os.exec", "os.spawn")))
+    ):
+        return
+    for number in dict.fromkeys([*_CALLED.findall(code), *_LIST_HEAD.findall(code)]):
+        words = source.strings[int(number)].split(None, 1)
+        if words:
+            yield words[0]
+
+
+def _has(code: str, words: Iterable[str]) -> bool:
+    return any(word in code for word in words)
+
+
+def _is_computed(source: Source, call: re.Match[str]) -> bool:
+    """Tell whether nothing at the start of a call's first argument is fixed."""
+    if source.code.endswith("def ", 0, call.start()):
+        return False
+    return call[2] is None or ("f" in call[1].lower() and source.strings[int(call[2])].startswith("{"))
+
+
+def _once(values: Iterable[Value]) -> tuple[Value, ...]:
+    return tuple(dict.fromkeys(values))
