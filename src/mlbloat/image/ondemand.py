@@ -3,14 +3,13 @@
 So is a layer that the cache knows: a scan mostly asks for nothing of it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from mlbloat.errors import BadImageError, ImageNotFoundError
 from mlbloat.model.digest import Digest
-from mlbloat.tarstream import Window
+from mlbloat.tarstream import Reader, Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +27,10 @@ class RemoteBlob(Window):
     def first(self, count: int) -> bytes:
         return self.start[:count]
 
-    def part(self, size_bytes: int, extents: Sequence[tuple[int, int, int]]) -> BinaryIO:
+    def reader(self) -> Reader:
         if not self.path.exists():
             self._download()
-        return Window.part(self, size_bytes, extents)
+        return Window.reader(self)
 
     def _download(self) -> None:
         from mlbloat.registry import download, open_registry, parse_reference

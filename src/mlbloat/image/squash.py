@@ -44,7 +44,9 @@ class LayerContents:
     def open(self, entry: Entry) -> BinaryIO:
         """Open the content that the names of a hard-linked file share. The caller closes it."""
         layer, member = entry.inode
-        return self.sources[layer].open(replace(entry, layer=layer, member=member))
+        if (entry.layer, entry.member) != entry.inode:
+            entry = replace(entry, layer=layer, member=member)
+        return self.sources[layer].open(entry)
 
 
 def squash(image: Image, limits: Limits = DEFAULT_LIMITS) -> FileTree:

@@ -20,7 +20,7 @@ from isal import igzip_lib
 
 from mlbloat.errors import BadImageError
 from mlbloat.runtime import open_inside
-from mlbloat.tarstream import Limits, stream
+from mlbloat.tarstream import Limits, Reader, stream
 
 _GZIP_ERROR = cast(type[Exception], igzip_lib.error)
 _FILE, _SEGMENT = 1, 2
@@ -73,7 +73,10 @@ class SplitTar:
             return content.read(count)
 
     def part(self, size_bytes: int, extents: Sequence[tuple[int, int, int]]) -> BinaryIO:
-        return stream(_SplitReader(self), size_bytes, extents)
+        return stream(self.reader(), size_bytes, extents)
+
+    def reader(self) -> Reader:
+        return _SplitReader(self)
 
 
 class _SplitReader:
