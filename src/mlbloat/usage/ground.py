@@ -2,18 +2,20 @@
 
 from functools import cached_property
 
-from mlbloat.cache import Cache
+from mlbloat.cache import Cache, NoCache
 from mlbloat.model.filetree import FileTree
 from mlbloat.model.image import ImageConfig
 from mlbloat.usage.learning import Learning
 from mlbloat.usage.names import Names
+
+_NO_CACHE = NoCache()
 
 
 class Ground:
     """A context that ends the processes which learning started."""
 
     def __init__(
-        self, tree: FileTree, config: ImageConfig, cache: Cache | None = None, processes: int | None = None
+        self, tree: FileTree, config: ImageConfig, cache: Cache = _NO_CACHE, processes: int | None = None
     ) -> None:
         self.tree = tree
         self.config = config

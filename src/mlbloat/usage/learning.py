@@ -15,6 +15,7 @@ from mlbloat.usage.workers import Workers
 
 Fact = TypeVar("Fact")
 
+_NO_CACHE = NoCache()
 _LONGEST_TEXT = 1 << 18
 
 
@@ -31,9 +32,9 @@ class Kind(Generic[Fact]):
 class Learning:
     """What is known about the files of one tree; to be closed, because it may start processes."""
 
-    def __init__(self, tree: FileTree, cache: Cache | None = None, processes: int | None = None) -> None:
+    def __init__(self, tree: FileTree, cache: Cache = _NO_CACHE, processes: int | None = None) -> None:
         self._tree = tree
-        self._cache = cache or NoCache()
+        self._cache = cache
         self._facts: dict[str, Facts[Any]] = {}
         self._ahead: dict[tuple[str, tuple[int, int]], bytes] = {}
         self._workers: Workers[tuple[Kind[Any], str], bytes] = Workers(self._answer, processes)

@@ -1,12 +1,15 @@
 """Where following begins (what was touched, or the command when nothing ran) and who follows."""
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from mlbloat.cache import Cache
+from mlbloat.cache import Cache, NoCache
 from mlbloat.model.filetree import FileTree
 from mlbloat.model.image import ImageConfig
 from mlbloat.model.package import Inventory
 from mlbloat.model.use import Use
+from mlbloat.usage.answers import Answer
 from mlbloat.usage.conventions import ConventionReader, configuration, pins
 from mlbloat.usage.elf.reader import ElfReader
 from mlbloat.usage.entrypoint import application_seeds, entrypoint_seeds, own_command_seeds
@@ -15,6 +18,7 @@ from mlbloat.usage.python.reader import PythonReader
 from mlbloat.usage.reach import reach
 from mlbloat.usage.shell import ScriptReader
 
+_NO_CACHE = NoCache()
 Commands = tuple[tuple[str, ...], ...]
 
 
@@ -24,7 +28,7 @@ def follow(
     config: ImageConfig,
     touched: Sequence[Use],
     commands: Commands,
-    cache: Cache | None = None,
+    cache: Cache = _NO_CACHE,
 ) -> tuple[Use, ...]:
     """Return every use of the tree: what was touched and all that it leads to.
 
@@ -32,8 +36,25 @@ def follow(
     command is one more, as far as `safe` goes. Package databases and
     configuration are kept, but nothing is followed from them: they name everything that is installed.
 
-    What files say is kept in the cache, by their content.
+    What files say is kept in the cache by their content, and so is the answer, for when the same is asked again.
     """
+    answer = Answer(cache, tree, config, touched, commands)
+    with _without_collection():
+        known = answer.get()
+        if known is None:
+            known = _follow(tree, inventory, config, touched, commands, cache)
+            answer.put(known)
+    return known
+
+
+def _follow(
+    tree: FileTree,
+    inventory: Inventory,
+    config: ImageConfig,
+    touched: Sequence[Use],
+    commands: Commands,
+    cache: Cache,
+) -> tuple[Use, ...]:
     with Ground(tree, config, cache) as ground:
         readers = (
             ElfReader(ground),
@@ -46,3 +67,15 @@ def follow(
         reached = reach(tree, readers, (*roots, *application))
         ground.learning.save()
     return (*reached, *pins(tree, inventory), *configuration(tree))
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Keep Python from looking for cycles: some hundred thousand values are made here, and none is part of one."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()

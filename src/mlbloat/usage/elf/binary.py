@@ -172,11 +172,12 @@ def _texts(file: _File, layout: _Layout, offset: int, count: int, names: int) ->
     if names >= len(rows):
         return ((0, file.size),)
     start, size = rows[names][4], rows[names][5]
+    table = file.at(start, min(size, file.size - start, _MAX_TABLE)) if start < file.size else b""
     return tuple(
         (row[4], min(row[5], file.size - row[4]))
         for row in rows
         if row[1] == _SHT_PROGBITS and row[2] & _SHF_ALLOC and not row[2] & _SHF_EXECINSTR and row[4] < file.size
-        if _holds_text(file.name(start + row[0], start + size) if start + row[0] < file.size else "")
+        if _holds_text(table[row[0] : row[0] + _MAX_NAME].partition(b"\0")[0].decode("utf-8", "replace"))
     )
 
 

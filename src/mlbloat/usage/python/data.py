@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from mlbloat.model.filetree import Entry, Kind
-from mlbloat.model.package import Inventory, Manager
+from mlbloat.model.package import Inventory, Manager, Package
 from mlbloat.usage.elf.head import HEAD
 from mlbloat.usage.ground import Ground
 from mlbloat.usage.python.modules import Modules
@@ -42,6 +42,7 @@ class DataFiles:
         self._learning = ground.learning
         self._inventory = inventory
         self._modules = modules
+        self._beside: dict[tuple[str, str], tuple[str, ...]] = {}
         self.of_package = lru_cache(maxsize=1 << 14)(self._of_package)
         """`of_package(directory)`: files whose nearest enclosing package it is."""
         self.of_directory = lru_cache(maxsize=1 << 14)(self._of_directory)
@@ -50,11 +51,16 @@ class DataFiles:
     def beside(self, path: str, root: str) -> Iterator[str]:
         """Yield the data that the distribution of a top-level module put next to it, outside of any package."""
         for package in self._inventory.owners.get(path, ()):
-            if package.manager is Manager.APT:
-                continue
-            for file in package.files:
-                if file.startswith(root + "/") and file not in package.metadata and self._is_beside(file, root):
-                    yield file
+            if package.manager is not Manager.APT:
+                key = (package.key, root)
+                if key not in self._beside:
+                    self._beside[key] = tuple(self._data_beside(package, root))
+                yield from self._beside[key]
+
+    def _data_beside(self, package: Package, root: str) -> Iterator[str]:
+        for file in package.files:
+            if file.startswith(root + "/") and file not in package.metadata and self._is_beside(file, root):
+                yield file
 
     def _is_beside(self, file: str, root: str) -> bool:
         first, _, below = file[len(root) + 1 :].partition("/")

@@ -3,7 +3,7 @@
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from mlbloat.model.filetree import FileTree
@@ -30,23 +30,21 @@ class Place:
     """Of all its environments; empty where they differ."""
     known: dict[str, tuple[Resolution, ...]] = field(default_factory=dict, repr=False, compare=False)
     """Names that were found from a place with the same search paths."""
+    statements: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    """Modules and what is taken from them, to the files that importing it loads, from such a place."""
+    in_package: bool = field(init=False)
+    starts_package: bool = field(init=False)
 
-    @property
-    def in_package(self) -> bool:
-        return self.directory != self.root
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "in_package", self.directory != self.root)
+        object.__setattr__(self, "starts_package", self.path.rpartition("/")[2].startswith("__init__."))
 
     @property
     def is_top_level(self) -> bool:
         """Whether it is a module directly in a directory of sys.path, or the start of a package there."""
         return self.root == (posixpath.dirname(self.directory) if self.starts_package else self.directory)
-
-    @property
-    def starts_package(self) -> bool:
-        return posixpath.basename(self.path).startswith("__init__.")
-
-
-_Scope = tuple[str, tuple[Environment, ...], tuple[str, ...], str, dict[str, tuple[Resolution, ...]]]
-"""Of the files of a directory: root, environments, local directories, version and known names of a `Place`."""
 
 
 class Finder:
@@ -58,7 +56,8 @@ class Finder:
         self._modules = modules
         there = tree.find(working_directory or "/").path
         self._working = (there,) if there != "/" else ()
-        self._known: dict[tuple[tuple[Environment, ...], tuple[str, ...]], dict[str, tuple[Resolution, ...]]] = {}
+        self._same: dict[tuple[tuple[Environment, ...], tuple[str, ...]], Place] = {}
+        """Places by their search paths: what is known of one holds for all."""
         self._scope = lru_cache(maxsize=_MEMORY)(self._scope_of)
         self.top_level = lru_cache(maxsize=256)(self._top_level)
         """`top_level(environments)`: names of the modules and packages that they hold."""
@@ -68,18 +67,22 @@ class Finder:
     def place(self, path: str, environments: tuple[Environment, ...] = ()) -> Place:
         """Place a file; `environments` where it names its interpreter itself."""
         directory = posixpath.dirname(path)
-        root, found, local, version, known = self._scope(directory, environments)
-        return Place(path, directory, root, found, local, version, known)
+        scope = self._scope(directory, environments)
+        return Place(
+            path, directory, scope.root, scope.environments, scope.local, scope.version, scope.known, scope.statements
+        )
 
-    def _scope_of(self, directory: str, environments: tuple[Environment, ...]) -> _Scope:
+    def _scope_of(self, directory: str, environments: tuple[Environment, ...]) -> Place:
+        """Return the place of a directory: all that its files have in common."""
         root = self._layout.root_of(directory)
+        local: tuple[str, ...] = ()
         if root is not None and root not in self._layout.extra:
             found = self._layout.of_root(root)
-            return root, found, (), _version(found), self._known.setdefault((found, ()), {})
-        found = environments or self._layout.near(directory)
-        local = tuple(dict.fromkeys([*_up_to_top(directory), *self._working, *self._layout.extra]))
-        known = self._known.setdefault((found, local), {})
-        return root or self._above_packages(directory), found, local, _version(found), known
+        else:
+            found = environments or self._layout.near(directory)
+            local = tuple(dict.fromkeys([*_up_to_top(directory), *self._working, *self._layout.extra]))
+        same = self._same.setdefault((found, local), Place("", "", "", found, local, _version(found)))
+        return replace(same, directory=directory, root=root or self._above_packages(directory))
 
     def _above_packages(self, directory: str) -> str:
         while directory != "/" and self._modules.is_package(directory):

@@ -15,28 +15,31 @@ class Imports:
 
     def uses(
         self, place: Place, imports: Iterable[Import], *, deferred: bool = False, typing: bool = False
-    ) -> Iterator[Use]:
-        """Yield what the imports load.
+    ) -> list[Use]:
+        """Return what the imports load.
 
         `deferred` when the text around them decides whether they run at all; `typing` when what type checkers are told
         counts: a lazy package tells them what it loads later.
         """
+        found: list[Use] = []
         for statement in imports:
             if statement.when is not When.NEVER or typing:
                 level = Level.LINKED if statement.when is When.LOAD and not deferred else Level.SAFE
-                yield from self._statement(place, statement, level)
+                self._statement(place, statement, level, found)
+        return found
 
     def absolute(self, place: Place, name: str, level: Level) -> Iterator[Use]:
         """Yield the module of a dotted name, or as much of it as there is."""
-        for found, certain in self._found(place, name):
-            yield from _uses(place, files_of([found]), level if certain else Level.SAFE)
-
-    def _found(self, place: Place, name: str) -> Iterator[tuple[Resolution, bool]]:
         found = self._finder.absolute(place, name)
-        yield from ((each, True) for each in found)
+        yield from _uses(place, files_of(found), level)
+        for each in self._inside(place, name, alone=not found):
+            yield from _uses(place, files_of((each,)), Level.SAFE)
+
+    def _inside(self, place: Place, name: str, *, alone: bool) -> Iterator[Resolution]:
+        """Find a name in directories of the package itself, which it may put on the search path or not."""
         if place.in_package:
-            for directory in self._finder.added(place.root, place.directory, alone=not found):
-                yield self._modules.descend(directory, name.split("."), place.version), False
+            for directory in self._finder.added(place.root, place.directory, alone=alone):
+                yield self._modules.descend(directory, name.split("."), place.version)
 
     def relative(self, place: Place, name: str, level: Level) -> Iterator[Use]:
         """Yield the module of a name such as `..package.module`."""
@@ -47,25 +50,35 @@ class Imports:
     def submodules(self, place: Place, directory: str, *, recursive: bool = False) -> Iterator[Use]:
         yield from _uses(place, self._modules.submodules(directory, place.version, recursive=recursive), Level.SAFE)
 
-    def _statement(self, place: Place, statement: Import, level: Level) -> Iterator[Use]:
+    def _statement(self, place: Place, statement: Import, level: Level, uses: list[Use]) -> None:
         if not statement.names:
-            yield from self.absolute(place, statement.module, level)
+            uses.extend(self.absolute(place, statement.module, level))
             return
         if statement.dots:
-            found = [(self._finder.relative(place, statement.dots, statement.module), True)]
-        else:
-            found = list(self._found(place, statement.module))
+            found = self._finder.relative(place, statement.dots, statement.module)
+            uses.extend(_uses(place, self._files(place, statement, (found,)), level))
+            return
+        # The same statement stands in many files, and means the same wherever the search path is the same.
+        key = (statement.module, statement.names)
+        files = place.statements.get(key)
+        absolute = self._finder.absolute(place, statement.module)
+        if files is None:
+            files = place.statements[key] = tuple(dict.fromkeys(self._files(place, statement, absolute)))
+        uses.extend(_uses(place, files, level))
+        for each in self._inside(place, statement.module, alone=not absolute):
+            uses.extend(_uses(place, self._files(place, statement, (each,)), Level.SAFE))
+
+    def _files(self, place: Place, statement: Import, found: Iterable[Resolution]) -> Iterator[str]:
         length = statement.module.count(".") + 1 if statement.module else 0
-        for each, certain in found:
-            best = level if certain else Level.SAFE
-            yield from _uses(place, files_of([each]), best)
+        for each in found:
+            yield from files_of((each,))
             if each.module is not None and each.module.directory and each.length == length:
                 for name in statement.names:
                     member = self._modules.member(each.module.directory, name, place.version)
-                    yield from _uses(place, member.files if member is not None else (), best)
+                    if member is not None:
+                        yield from member.files
 
 
-def _uses(place: Place, files: Iterable[str], level: Level) -> Iterator[Use]:
+def _uses(place: Place, files: Iterable[str], level: Level) -> list[Use]:
     reason = Reason.IMPORTED if level is Level.LINKED else Reason.MAY_IMPORT
-    for path in files:
-        yield Use(path, level, reason, place.path)
+    return [Use(path, level, reason, place.path) for path in files]

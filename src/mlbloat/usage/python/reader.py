@@ -5,7 +5,7 @@ What is linked and what is only safe is written in docs/keep-levels.md; how name
 
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 
@@ -45,37 +45,34 @@ class PythonReader:
         self._data = DataFiles(ground, inventory, self._modules)
         self._literals = Literals(ground, self._finder, self._modules, self._imports, self._data)
         self._extensions = Extensions(inventory, self._finder, self._modules)
+        self._by_suffix = {"pyc": self._bytecode, "pyi": self._stub, "pth": self._path_file}
         self._bytecode_of = lru_cache(maxsize=1 << 14)(self._bytecode_in)
 
     def prepare(self, entries: Sequence[Entry]) -> None:
         self._learning.ahead(SOURCE, (entry for entry in entries if entry.name.endswith((".py", ".pyi"))))
         self._learning.ahead(EXTENSION, (entry for entry in entries if _LIBRARY.fullmatch(entry.name)))
 
-    def read(self, entry: Entry) -> Iterator[Use]:
+    def read(self, entry: Entry) -> Iterable[Use]:
         """Yield what a file leads to, each reason once, the stronger level when there are two."""
         uses: dict[tuple[str, Reason], Use] = {}
         for use in self._read(entry):
-            key = (use.path, use.reason)
-            if use.path != entry.path and (key not in uses or use.level < uses[key].level):
-                uses[key] = use
-        yield from uses.values()
+            before = uses.setdefault((use.path, use.reason), use)
+            if use.level < before.level:
+                uses[use.path, use.reason] = use
+        return (use for use in uses.values() if use.path != entry.path)
 
-    def _read(self, entry: Entry) -> Iterator[Use]:
+    def _read(self, entry: Entry) -> Iterable[Use]:
         name = entry.name
         if name.endswith(".py"):
-            yield from self._source(entry, self._finder.place(entry.path))
-        elif name.endswith(".pyc"):
-            yield from self._bytecode(entry)
-        elif name.endswith(".pyi"):
-            yield from self._stub(entry)
-        elif name.endswith(".pth"):
-            yield from self._path_file(entry)
-        elif _INTERPRETER.fullmatch(name):
-            yield from self._interpreter(entry)
-        elif _LIBRARY.fullmatch(name):
-            yield from self._extension(entry)
-        elif entry.mode & 0o111:
-            yield from self._script(entry)
+            return self._source(entry, self._finder.place(entry.path))
+        by_suffix = self._by_suffix.get(name.rpartition(".")[2])
+        if by_suffix is not None:
+            return by_suffix(entry)
+        if _INTERPRETER.fullmatch(name):
+            return self._interpreter(entry)
+        if _LIBRARY.fullmatch(name):
+            return self._extension(entry)
+        return self._script(entry) if entry.mode & 0o111 else ()
 
     def _source(self, entry: Entry, place: Place) -> Iterator[Use]:
         facts = self._learning.of(SOURCE, entry)
