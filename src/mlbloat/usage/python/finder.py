@@ -28,6 +28,8 @@ class Place:
     """Directories of an application that may be on sys.path: which of them is, only its command line knows."""
     version: str = ""
     """Of all its environments; empty where they differ."""
+    vendored: tuple[str, ...] = ()
+    """Directories in its package that the package may put on sys.path itself."""
     known: dict[str, tuple[Resolution, ...]] = field(default_factory=dict, repr=False, compare=False)
     """Names that were found from a place with the same search paths."""
     statements: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = field(
@@ -61,15 +63,21 @@ class Finder:
         self._scope = lru_cache(maxsize=_MEMORY)(self._scope_of)
         self.top_level = lru_cache(maxsize=256)(self._top_level)
         """`top_level(environments)`: names of the modules and packages that they hold."""
-        self.added = lru_cache(maxsize=_MEMORY)(self._added)
-        """`added(root, directory, alone=…)`: directories in a package that it may put on sys.path itself."""
 
     def place(self, path: str, environments: tuple[Environment, ...] = ()) -> Place:
         """Place a file; `environments` where it names its interpreter itself."""
         directory = posixpath.dirname(path)
         scope = self._scope(directory, environments)
         return Place(
-            path, directory, scope.root, scope.environments, scope.local, scope.version, scope.known, scope.statements
+            path,
+            directory,
+            scope.root,
+            scope.environments,
+            scope.local,
+            scope.version,
+            scope.vendored,
+            scope.known,
+            scope.statements,
         )
 
     def _scope_of(self, directory: str, environments: tuple[Environment, ...]) -> Place:
@@ -82,7 +90,9 @@ class Finder:
             found = environments or self._layout.near(directory)
             local = tuple(dict.fromkeys([*_up_to_top(directory), *self._working, *self._layout.extra]))
         same = self._same.setdefault((found, local), Place("", "", "", found, local, _version(found)))
-        return replace(same, directory=directory, root=root or self._above_packages(directory))
+        root = root or self._above_packages(directory)
+        vendored = self._vendored(root, directory) if directory != root else ()
+        return replace(same, directory=directory, root=root, vendored=vendored)
 
     def _above_packages(self, directory: str) -> str:
         while directory != "/" and self._modules.is_package(directory):
@@ -109,11 +119,9 @@ class Finder:
             found = [each for each in others if _complete(each, length)]
         return tuple(dict.fromkeys(found or [each for each in installed if each.length]))
 
-    def _added(self, root: str, directory: str, *, alone: bool) -> tuple[str, ...]:
+    def _vendored(self, root: str, directory: str) -> tuple[str, ...]:
         top = posixpath.join(root, directory[len(root) + 1 :].partition("/")[0])
-        vendored = tuple(path for path in self._tree.children(top) if _VENDORED.fullmatch(posixpath.basename(path)))
-        # A program inside a package has its own directory first; that only says something about an unknown name.
-        return (*vendored, directory) if alone else vendored
+        return tuple(path for path in self._tree.children(top) if _VENDORED.fullmatch(posixpath.basename(path)))
 
     def relative(self, place: Place, dots: int, name: str) -> Resolution:
         """Find a name below the package that so many dots mean; an empty name is that package itself."""

@@ -32,14 +32,14 @@ class Imports:
         """Yield the module of a dotted name, or as much of it as there is."""
         found = self._finder.absolute(place, name)
         yield from _uses(place, files_of(found), level)
-        for each in self._inside(place, name, alone=not found):
+        for each in self._inside(place, name, alone=place.in_package and not found):
             yield from _uses(place, files_of((each,)), Level.SAFE)
 
     def _inside(self, place: Place, name: str, *, alone: bool) -> Iterator[Resolution]:
         """Find a name in directories of the package itself, which it may put on the search path or not."""
-        if place.in_package:
-            for directory in self._finder.added(place.root, place.directory, alone=alone):
-                yield self._modules.descend(directory, name.split("."), place.version)
+        # A program inside a package has its own directory first; that only says something about an unknown name.
+        for directory in (*place.vendored, place.directory) if alone else place.vendored:
+            yield self._modules.descend(directory, name.split("."), place.version)
 
     def relative(self, place: Place, name: str, level: Level) -> Iterator[Use]:
         """Yield the module of a name such as `..package.module`."""
@@ -65,7 +65,7 @@ class Imports:
         if files is None:
             files = place.statements[key] = tuple(dict.fromkeys(self._files(place, statement, absolute)))
         uses.extend(_uses(place, files, level))
-        for each in self._inside(place, statement.module, alone=not absolute):
+        for each in self._inside(place, statement.module, alone=place.in_package and not absolute):
             uses.extend(_uses(place, self._files(place, statement, (each,)), Level.SAFE))
 
     def _files(self, place: Place, statement: Import, found: Iterable[Resolution]) -> Iterator[str]:

@@ -85,6 +85,8 @@ class Modules:
         parts = name.split(".")
         best = Resolution(None, 0)
         for root in roots:
+            if not self.has(root, parts[0]):
+                continue
             found = self.descend(root, parts, version)
             if found.length == len(parts) and found.module is not None and found.module.files:
                 return found

@@ -34,6 +34,10 @@ _FUNCTION = re.compile(r"(?:async[ \t]+)?def\b")
 _TYPING_BLOCK = re.compile(r"if[ \t(]+(?:\w+[ \t]*\.[ \t]*)?TYPE_CHECKING[ \t)]*:")
 _MAIN_BLOCK = re.compile(r"if[ \t(]+__name__[ \t]*==")
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+_PLAIN = re.compile(
+    rf"([ ]*+)(?:from (\.*+)({_DOTTED.pattern})? )?import ({_DOTTED.pattern}(?:, {_DOTTED.pattern})*)"
+)
+"""How nearly all import statements are written, on a line of their own."""
 _LONGEST_STRING = 1 << 16
 _PREFIX = re.compile(r"\s*+[A-Za-z]{0,2}")
 _LONGEST_HEADER = 200
@@ -119,9 +123,18 @@ def find_imports(code: str) -> Iterator[Import]:
     known: dict[int, tuple[int, When]] = {}
     for word in _WORD.finditer(code):
         position = word.start()
+        if position and (code[position - 1].isalnum() or code[position - 1] == "_"):
+            continue  # the end of a longer name
         nearest = max(0, position - _LONGEST_LINE)
         line = code.rfind("\n", nearest, position) + 1
         if line == 0 and nearest > 0:
+            continue
+        end = code.find("\n", position)
+        plain = _PLAIN.fullmatch(code, line, end if end >= 0 else len(code))
+        if plain is not None:
+            indentation, dots, module, names = plain.groups()
+            when = _when(code, line, line, known) if indentation else When.LOAD
+            yield from _plain(dots, module, names.split(", "), when)
             continue
         start = max(code.rfind(";", line, position), code.rfind(":", line, position), line - 1) + 1
         before = _BEFORE.fullmatch(code, start, position)
@@ -130,6 +143,14 @@ def find_imports(code: str) -> Iterator[Import]:
             at_start = start == line and code[line] in "fi"
             when = When.LOAD if at_start else _when(code, line, start, known)
             yield from _statement(before, after, when)
+
+
+def _plain(dots: str | None, module: str | None, names: list[str], when: When) -> Iterator[Import]:
+    if dots is None:
+        for name in names:
+            yield Import(name, (), 0, when)
+    elif dots or module:
+        yield Import(module or "", tuple(names), len(dots), when)
 
 
 def _statement(before: re.Match[str], after: re.Match[str], when: When) -> Iterator[Import]:
