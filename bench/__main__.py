@@ -2,9 +2,9 @@
 
 import argparse
 
-from bench import scan, size, trace
+from bench import reach, scan, size, trace
 
-BENCHMARKS = (trace, scan, size)
+BENCHMARKS = (trace, scan, size, reach)
 
 
 def main() -> None:

@@ -14,7 +14,8 @@ from mlbloat.model.filetree import FileTree
 from mlbloat.model.image import ImageConfig
 from mlbloat.model.use import Level, Reason, Use
 
-_KIND = "reach/1"
+ANSWERS = "reach/1"
+"""How the kinds of answers begin."""
 _Row = tuple[int, int, int, int, bool]
 
 
@@ -41,7 +42,7 @@ class Answer:
         asked = repr((tree.layers, config, commands, len(touched)))
         uses = "\0".join(f"{use.path}\0{use.level}\0{use.reason}\0{use.by}\0{use.pinned}" for use in touched)
         digest = hashlib.sha256(f"{asked}\0{uses}".encode("utf-8", "surrogateescape")).hexdigest()
-        self._kind = f"{_KIND}/{digest}"
+        self._kind = f"{ANSWERS}/{digest}"
 
     def get(self) -> tuple[Use, ...] | None:
         """Return the uses; None where they are not known, or what is kept is damaged."""

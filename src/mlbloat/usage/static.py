@@ -9,7 +9,7 @@ from mlbloat.model.filetree import FileTree
 from mlbloat.model.image import ImageConfig
 from mlbloat.model.package import Inventory
 from mlbloat.model.use import Use
-from mlbloat.usage.answers import Answer
+from mlbloat.usage.answers import ANSWERS, Answer
 from mlbloat.usage.conventions import ConventionReader, configuration, pins
 from mlbloat.usage.elf.reader import ElfReader
 from mlbloat.usage.entrypoint import application_seeds, entrypoint_seeds, own_command_seeds
@@ -17,6 +17,8 @@ from mlbloat.usage.ground import Ground
 from mlbloat.usage.python.reader import PythonReader
 from mlbloat.usage.reach import reach
 from mlbloat.usage.shell import ScriptReader
+
+__all__ = ["ANSWERS", "Commands", "follow"]
 
 _NO_CACHE = NoCache()
 Commands = tuple[tuple[str, ...], ...]
@@ -29,6 +31,7 @@ def follow(
     touched: Sequence[Use],
     commands: Commands,
     cache: Cache = _NO_CACHE,
+    processes: int | None = None,
 ) -> tuple[Use, ...]:
     """Return every use of the tree: what was touched and all that it leads to.
 
@@ -37,25 +40,20 @@ def follow(
     configuration are kept, but nothing is followed from them: they name everything that is installed.
 
     What files say is kept in the cache by their content, and so is the answer, for when the same is asked again.
+    Files are read by `processes` at a time, by default as many as there are processors.
     """
     answer = Answer(cache, tree, config, touched, commands)
     with _without_collection():
         known = answer.get()
         if known is None:
-            known = _follow(tree, inventory, config, touched, commands, cache)
+            known = _follow(Ground(tree, config, cache, processes), inventory, touched, commands)
             answer.put(known)
     return known
 
 
-def _follow(
-    tree: FileTree,
-    inventory: Inventory,
-    config: ImageConfig,
-    touched: Sequence[Use],
-    commands: Commands,
-    cache: Cache,
-) -> tuple[Use, ...]:
-    with Ground(tree, config, cache) as ground:
+def _follow(ground: Ground, inventory: Inventory, touched: Sequence[Use], commands: Commands) -> tuple[Use, ...]:
+    tree, config = ground.tree, ground.config
+    with ground:
         readers = (
             ElfReader(ground),
             PythonReader(ground, inventory),

@@ -34,9 +34,7 @@ _FUNCTION = re.compile(r"(?:async[ \t]+)?def\b")
 _TYPING_BLOCK = re.compile(r"if[ \t(]+(?:\w+[ \t]*\.[ \t]*)?TYPE_CHECKING[ \t)]*:")
 _MAIN_BLOCK = re.compile(r"if[ \t(]+__name__[ \t]*==")
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
-_PLAIN = re.compile(
-    rf"([ ]*+)(?:from (\.*+)({_DOTTED.pattern})? )?import ({_DOTTED.pattern}(?:, {_DOTTED.pattern})*)"
-)
+_PLAIN = re.compile(rf"([ ]*+)(?:from (\.*+)({_DOTTED.pattern})? )?import ({_DOTTED.pattern}(?:, {_DOTTED.pattern})*)")
 """How nearly all import statements are written, on a line of their own."""
 _LONGEST_STRING = 1 << 16
 _PREFIX = re.compile(r"\s*+[A-Za-z]{0,2}")

@@ -1,0 +1,55 @@
+"""What a Python text says, as facts that hold for any image."""
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlbloat.usage.python.facts import SourceFacts, learn
+from mlbloat.usage.python.source import Import, When
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("import a", SourceFacts(imports=(Import("a"),))),
+        ("x = 'a'", SourceFacts(names=("a",))),
+        ("x = 'a.b:c'", SourceFacts(dotted=("a.b",), files=("a.b:c",), groups=("a.b:c",))),
+        ("x = ['a b', 'd/e f.txt']", SourceFacts(files=("e f.txt",))),
+        ("x = f'lib{n}.so'", SourceFacts(patterns=("lib*.so",))),
+        ("x = 'see /usr/share/x now'", SourceFacts(paths=("/usr/share/x",))),
+        ("x = '''\nimport a\nfrom . import b\n'''", SourceFacts(code=(Import("a"),))),
+        ("f('python -m a.b')", SourceFacts(files=("python -m a.b",), started=("a.b",))),
+        ("x = ['-m', 'a']", SourceFacts(names=("a",), files=("-m",), started=("a",))),
+        ("import_thing('a')", SourceFacts(names=("a",), called=("a",))),
+        ("from . import a\nimport_all(a.__path__)", SourceFacts(imports=(Import("", ("a",), 1),), handed=((1, "a"),))),
+        ("Popen(['x y'])", SourceFacts(programs=("x",))),
+        ("CDLL('libxy')", SourceFacts(names=("libxy",), libraries=("libxy.so",))),
+        ("attach_stub(x)", SourceFacts(reads_stub=True)),
+        ("sys.modules[__name__] = X()", SourceFacts(replaces_itself=True)),
+        ("def __getattr__(name): ...", SourceFacts(lazy=True)),
+        ("importlib.import_module(name)", SourceFacts(lazy=True, computed=True)),
+        ("walk_packages(p)", SourceFacts(lazy=True, walks_packages=True)),
+        ("iter_modules(p)", SourceFacts(lazy=True, lists_modules=True)),
+    ],
+)
+def test_each_kind_of_fact(text: str, expected: SourceFacts) -> None:
+    assert learn(text) == expected
+
+
+def test_a_value_is_kept_once() -> None:
+    assert learn("x = ['a', 'a', 'b.c', 'b.c']") == SourceFacts(names=("a", "b.c"), dotted=("b.c",), groups=("b.c",))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.sampled_from("import from('\"\\\n\t #./{}*é-m")))
+def test_facts_of_any_text_survive_the_cache(text: str) -> None:
+    facts = learn(text)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(facts), type=SourceFacts) == facts
+
+
+def test_a_hostile_text_is_read_in_linear_time() -> None:
+    facts = learn("import_module(" * 20_000 + "'a' " * 20_000 + "x = '" + "/a" * 200_000 + "'")
+    assert facts.lazy
+    assert learn("x = [" + "'-m', " * 50_000 + "]").started == ()
+    assert learn("if x:\n" + " import a\n" * 50_000).imports[-1] == Import("a", when=When.LOAD)

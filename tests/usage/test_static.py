@@ -1,0 +1,120 @@
+"""Following with a cache, and with other processes: cheaper, and the same."""
+
+from dataclasses import replace
+from typing import BinaryIO
+
+import pytest
+
+from mlbloat.cache import NoCache
+from mlbloat.model.filetree import Entry, FileTree
+from mlbloat.model.image import ImageConfig
+from mlbloat.model.package import Inventory
+from mlbloat.model.use import Level, Reason, Use
+from mlbloat.usage import static, workers
+from tests.support.caches import MemoryCache
+from tests.support.elf import elf_file
+from tests.support.trees import tree_of
+
+CONFIG = ImageConfig(document=b"{}", entrypoint=("/bin/start",))
+NOTHING = Inventory(packages=(), owners={})
+COMMANDS = (("/bin/start",),)
+LIB = "/usr/lib/python3.11"
+TREE = replace(
+    tree_of(
+        {
+            "/bin/start": "#!/bin/sh\n. /lib/common.sh\npython3.11 /app/main.py\n",
+            "/bin/sh": elf_file(interpreter="/lib/ld.so", needed=("libx.so.1",), strings=("/etc/x.conf", "liby.so")),
+            "/bin/python3.11": elf_file(interpreter="/lib/ld.so"),
+            "/lib/common.sh": "true\n",
+            "/lib/ld.so": elf_file(),
+            "/usr/lib/libx.so.1": elf_file(soname="libx.so.1"),
+            "/usr/lib/liby.so": elf_file(),
+            "/etc/x.conf": "plugin = /opt/p/data\n",
+            "/opt/p/data": "x",
+            "/app/main.py": "import p\nopen('/opt/p/data')\n",
+            f"{LIB}/os.py": "",
+            f"{LIB}/encodings/__init__.py": "",
+            f"{LIB}/p/__init__.py": "def f():\n    from . import q\n",
+            f"{LIB}/p/q.py": "import ctypes\nctypes.CDLL('liby.so')\n",
+        }
+    ),
+    layers=("sha256:" + "0" * 64,),
+)
+
+
+class Closed:
+    """Contents that nobody may read."""
+
+    def open(self, entry: Entry) -> BinaryIO:
+        raise AssertionError(f"{entry.path} was read")
+
+
+UNREADABLE = replace(TREE, contents=Closed())
+
+
+def follow(tree: FileTree, cache: MemoryCache | NoCache | None = None) -> tuple[Use, ...]:
+    return static.follow(tree, NOTHING, CONFIG, (), COMMANDS, cache or NoCache())
+
+
+def test_a_known_image_is_followed_without_reading_a_file() -> None:
+    cache = MemoryCache()
+    cold = follow(TREE, cache)
+    assert {"/etc/x.conf", "/usr/lib/liby.so", f"{LIB}/p/q.py"} <= {use.path for use in cold}
+    assert follow(UNREADABLE, cache) == cold == follow(TREE)
+
+
+def test_a_new_question_is_answered_from_what_is_known_of_the_files() -> None:
+    cache = MemoryCache()
+    cold = follow(TREE, cache)
+    cache.forget("reach/")
+    assert follow(UNREADABLE, cache) == cold
+
+
+def test_another_question_has_another_answer() -> None:
+    cache = MemoryCache()
+    cold = follow(TREE, cache)
+    touched = (Use("/opt/p/data", Level.TRACED, Reason.OPENED, "run"),)
+    traced = static.follow(UNREADABLE, NOTHING, CONFIG, touched, COMMANDS, cache)
+    assert traced != cold
+    assert traced == static.follow(TREE, NOTHING, CONFIG, touched, COMMANDS)
+    assert static.follow(UNREADABLE, NOTHING, CONFIG, touched, COMMANDS, cache) == traced
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\xc1", b"\x90", b"\x93\x01\x02\x03"])
+def test_damaged_values_of_the_cache_are_learnt_again(damaged: bytes) -> None:
+    cache = MemoryCache()
+    cold = follow(TREE, cache)
+    for parts in cache.parts.values():
+        for part in parts:
+            parts[part] = damaged
+    if damaged == b"\x90":  # an empty list is what a file without facts is kept as, but no answer
+        cache.forget("python/")
+        cache.forget("elf/")
+        cache.forget("head/")
+        cache.forget("script/")
+        cache.forget("settings/")
+        cache.forget("extension/")
+    assert follow(TREE, cache) == cold
+
+
+def test_names_that_no_text_can_hold_are_kept_as_they_are() -> None:
+    cache = MemoryCache()
+    commands = (("/bin/start", "a\0b", "\udcff"),)
+    for _ in range(2):
+        uses = static.follow(TREE, NOTHING, CONFIG, (), commands, cache)
+        assert uses == static.follow(TREE, NOTHING, CONFIG, (), commands)
+
+
+def test_nothing_is_kept_where_layers_are_not_known() -> None:
+    cache = MemoryCache()
+    follow(replace(TREE, layers=()), cache)
+    assert not cache.parts
+
+
+def test_several_processes_find_what_one_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = follow(TREE)
+    monkeypatch.setattr(workers, "_LEAST_TO_START", 1)
+    monkeypatch.setattr(workers, "_LEAST_TO_ASK", 1)
+    monkeypatch.setattr(workers, "_can_fork", lambda: True)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    assert follow(TREE) == alone
