@@ -1,4 +1,4 @@
-"""What following costs: cold in one process and in several, with known facts, with a known answer; against ast.parse."""
+"""What following costs: cold, in one process and several, with known facts, with a known answer; against ast.parse."""
 
 import argparse
 import ast
