@@ -10,7 +10,8 @@ from mlbloat.model.filetree import Entry, FileTree
 from mlbloat.model.image import ImageConfig
 from mlbloat.model.package import Inventory
 from mlbloat.model.use import Level, Reason, Use
-from mlbloat.usage import static, workers
+from mlbloat.runtime import workers
+from mlbloat.usage import static
 from tests.support.caches import MemoryCache
 from tests.support.elf import elf_file
 from tests.support.trees import tree_of

@@ -11,7 +11,7 @@ import msgspec
 
 from mlbloat.cache import Cache, Facts, NoCache
 from mlbloat.model.filetree import Entry, FileTree
-from mlbloat.usage.workers import Workers
+from mlbloat.runtime.workers import Workers
 
 Fact = TypeVar("Fact")
 

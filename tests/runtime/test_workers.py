@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mlbloat.errors import MlbloatError
-from mlbloat.usage import workers
-from mlbloat.usage.workers import Workers
+from mlbloat.runtime import workers
+from mlbloat.runtime.workers import Workers
 
 
 @pytest.fixture(autouse=True)
