@@ -210,7 +210,7 @@ def _analyse(request: Request, space: Path, cache: Cache, talk: Talk, *, verifie
         records = _trace(request, subject, talk)
     with talk.stage("following what the used files need"):
         touched = tracing.uses_of(records, tree, config)
-        uses = static.follow(tree, inventory, config, touched, _commands(config, workload))
+        uses = static.follow(tree, inventory, config, touched, _commands(config, workload), subject.cache)
         marks = marking.mark(tree, inventory, uses, keep=workload.keep, drop=workload.drop, traced=bool(records))
     evidence = Evidence(
         mode="traced" if records else "static",
