@@ -79,7 +79,7 @@ def measure(
         managers=_managers(contents.values(), inventory),
         packages=_packages(tree, inventory, contents, marks),
         findings=findings,
-        problems=inventory.problems,
+        problems=tuple(map(str, inventory.problems)),
     )
 
 

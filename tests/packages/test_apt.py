@@ -37,7 +37,7 @@ def packages(files: Files) -> dict[str, Package]:
 
 
 def problems(files: Files) -> tuple[str, ...]:
-    return apt.find(tree_of(files)).problems
+    return tuple(map(str, apt.find(tree_of(files)).problems))
 
 
 def test_a_package_owns_its_listed_regular_files_and_its_control_files() -> None:
@@ -327,3 +327,58 @@ _NAMES = st.text("ab3+.-", max_size=8).map("x".__add__)
 def test_relations_survive_versions_and_spacing(groups: list[list[str]]) -> None:
     field = ",\n ".join(" | ".join(f"{name}:any (>= 1:2.0~rc1)" for name in group) for group in groups)
     assert dpkg.relations(field) == tuple(tuple((name, "any") for name in group) for group in groups)
+
+
+@pytest.mark.parametrize(("listed_as", "there"), [("/lib/x/a", "/usr/lib/x/a"), ("/usr/sbin/a", "/sbin/a")])
+def test_a_file_is_found_at_the_other_name_of_a_merged_usr_when_the_tree_has_no_links(
+    listed_as: str, there: str
+) -> None:
+    found = packages({"/var/lib/dpkg/status": stanza("a"), f"{INFO}/a.list": listed(listed_as), there: "x"})["a"]
+    assert there in found.files
+
+
+def test_a_file_at_its_listed_name_does_not_bring_in_the_one_at_the_other_name() -> None:
+    found = packages(
+        {"/var/lib/dpkg/status": stanza("a"), f"{INFO}/a.list": listed("/lib/a"), "/lib/a": "x", "/usr/lib/a": "y"}
+    )["a"]
+    assert "/usr/lib/a" not in found.files
+
+
+def test_configuration_handed_to_ucf_belongs_to_the_package_that_the_registry_names() -> None:
+    found = packages(
+        {
+            "/var/lib/dpkg/status": stanza("a"),
+            f"{INFO}/a.list": "",
+            "/var/lib/ucf/registry": "a                         /etc/default/a\nbroken\n",
+            "/etc/default/a": "X=1\n",
+        }
+    )["a"]
+    assert "/etc/default/a" in found.files
+
+
+def test_recommendations_are_installed_packages_that_are_not_required_too() -> None:
+    names = ("a", "b", "c")
+    found = packages(
+        {
+            "/var/lib/dpkg/status": stanza("a", Depends="b", Recommends="b, c, gone") + stanza("b") + stanza("c"),
+            **{f"{INFO}/{name}.list": "" for name in names},
+        }
+    )["a"]
+    assert (found.requires, found.recommends) == (("apt:b@/",), ("apt:c@/",))
+
+
+def test_a_status_that_lost_its_end_is_a_problem_and_the_whole_stanzas_remain() -> None:
+    whole = stanza("a") + stanza("b") + stanza("removed", Status="deinstall ok config-files")
+    cut = whole[: whole.index("Package: b") + 30]
+    files: Files = {
+        "/var/lib/dpkg/status": cut,
+        **{f"{INFO}/{name}.list": listed(f"/bin/{name}") for name in ("a", "b", "c", "removed")},
+        "/bin/a": "#!/bin/sh\n",
+    }
+    assert "/bin/a" in packages(files)["a"].files
+    told = problems(files)
+    assert told[1] == (
+        "cannot read /var/lib/dpkg/status: it is cut off; packages after that point are not reported"
+    )  # fmt: skip
+    assert "2 packages have file lists but no stanza (c, removed)" in told[2]
+    assert problems({**files, "/var/lib/dpkg/status": whole + stanza("c")}) == ()

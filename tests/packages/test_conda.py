@@ -114,13 +114,13 @@ def test_pip_packages_of_an_environment_are_pips_and_see_only_it() -> None:
 def test_a_broken_record_is_named_and_the_others_remain(text: str | bytes) -> None:
     found = conda.find(tree_of({**record("numpy"), f"{BASE}/conda-meta/broken.json": text}))
     assert [package.name for package in found.packages] == ["numpy"]
-    assert found.problems[0].startswith(f"cannot read {BASE}/conda-meta/broken.json: ")
+    assert found.problems[0].text.startswith(f"cannot read {BASE}/conda-meta/broken.json: ")
 
 
 def test_a_second_record_of_a_name_is_a_problem() -> None:
     found = conda.find(tree_of({**record("numpy"), **record("numpy", version="2.0")}))
     assert [package.version for package in found.packages] == ["1.0"]
-    assert "numpy-2.0-py311_0.json: another record has that name" in found.problems[0]
+    assert "numpy-2.0-py311_0.json: another record has that name" in found.problems[0].text
 
 
 @settings(max_examples=60, deadline=None)

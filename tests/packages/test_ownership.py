@@ -88,13 +88,13 @@ def test_the_inventory_is_sorted_and_its_owners_are_its_packages() -> None:
 
 def test_a_broken_database_of_one_manager_leaves_the_others_alone() -> None:
     files: Files = {
-        "/var/lib/dpkg/status": b"\xff\x00",
+        "/var/lib/dpkg/status": b"\xff\x00\n",
         "/opt/conda/conda-meta/a.json": "{",
         f"{SITE}/foo-1.egg-info/PKG-INFO": METADATA,
     }
     inventory = take_inventory(tree_of(files))
     assert [package.name for package in inventory.packages] == ["foo"]
-    assert [problem.split(":")[0] for problem in inventory.problems] == [
+    assert [problem.text.split(":")[0] for problem in inventory.problems] == [
         "cannot read /var/lib/dpkg/status",
         "cannot read /opt/conda/conda-meta/a.json",
     ]

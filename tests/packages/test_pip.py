@@ -253,15 +253,15 @@ def test_two_records_of_one_name_are_one_package_and_a_problem() -> None:
     found = pip.find(tree)
     assert [package.version for package in found.packages] == ["1.10"]
     assert {f"{SITE}/demo/__init__.py", f"{SITE}/demo/new.py"} <= set(found.packages[0].files)
-    assert "version 1.10 is recorded beside it" in found.problems[0]
-    assert f"{SITE}/demo-1.9.dist-info/METADATA" in found.problems[0]
+    assert "version 1.10 is recorded beside it" in found.problems[0].text
+    assert f"{SITE}/demo-1.9.dist-info/METADATA" in found.problems[0].text
 
 
 def test_a_broken_record_is_named_and_the_top_level_names_serve_instead() -> None:
     files = wheel("demo", also={"top_level.txt": "demo"})
     files[f"{SITE}/demo-1.0.dist-info/RECORD"] = '"' + "x" * 200_000
     found = pip.find(tree_of(files))
-    assert f"cannot read {SITE}/demo-1.0.dist-info/RECORD: " in found.problems[0]
+    assert f"cannot read {SITE}/demo-1.0.dist-info/RECORD: " in found.problems[0].text
     assert f"{SITE}/demo/__init__.py" in found.packages[0].files
 
 
@@ -277,14 +277,14 @@ def test_broken_metadata_is_named_and_the_directory_tells_name_and_version(text:
         files[path] = text
     found = pip.find(tree_of(files))
     assert [(package.name, package.version) for package in found.packages] == [("demo", "2.0")]
-    assert found.problems[0].startswith(f"cannot read {path}: ")
-    assert why in found.problems[0]
+    assert found.problems[0].text.startswith(f"cannot read {path}: ")
+    assert why in found.problems[0].text
 
 
 def test_a_requirement_that_is_not_valid_is_a_problem_and_the_others_count() -> None:
     found = pip.find(tree_of({**wheel("demo", requires=("lib >=>= 1", "lib")), **wheel("lib")}))
     assert names(found.packages[0]) == ["lib"]
-    assert "the requirement 'lib >=>= 1' is not valid" in found.problems[0]
+    assert "the requirement 'lib >=>= 1' is not valid" in found.problems[0].text
 
 
 def test_a_record_cannot_claim_what_is_outside_of_the_root() -> None:
@@ -297,7 +297,7 @@ def test_a_record_cannot_claim_what_is_outside_of_the_root() -> None:
 def test_problems_are_one_printable_line() -> None:
     files = {f"{SITE}/\x1b[31m\n-1.dist-info/METADATA": "\x1b[31m"}
     (problem,) = pip.find(tree_of(files)).problems
-    assert problem.isprintable()
+    assert problem.text.isprintable()
 
 
 _PATHS = st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1, max_size=30)

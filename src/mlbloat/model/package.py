@@ -9,6 +9,9 @@ class Manager(StrEnum):
     APT = "apt"
     PIP = "pip"
     CONDA = "conda"
+    APK = "apk"
+    RPM = "rpm"
+    NPM = "npm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,16 +21,20 @@ class Package:
     """Normalised by the manager's own rule (PEP 503 for pip); with `:arch` for a foreign APT architecture."""
     version: str
     location: str
-    """The environment it is installed in: the root "/" for apt, a site-packages directory for pip, a prefix for conda.
+    """Where it is installed: the root "/" for apt, apk and rpm, a site-packages directory for pip, a prefix
+    for conda, a node_modules directory for npm.
     (manager, name, location) is unique in an image."""
     files: tuple[str, ...] = ()
     """Regular files of the tree that it owns, canonical paths, sorted, metadata included."""
     metadata: frozenset[str] = frozenset()
-    """Those of `files` that describe the package (database records, documentation, licences): no evidence of use."""
+    """Those of `files` that are no evidence of use: they describe the package (database records, documentation,
+    licences), or one of its programs wrote them at installation (ld.so.cache)."""
     database: tuple[str, ...] = ()
     """Files that scanners read to find this package; kept at every level while the package is reported."""
     requires: tuple[str, ...] = ()
     """Keys of installed packages that this one depends on, sorted."""
+    recommends: tuple[str, ...] = ()
+    """Keys of installed packages that this one recommends and does not require, sorted."""
     requested: bool | None = None
     """Installed by name (True) or pulled in (False); None when the database does not say."""
 
@@ -35,6 +42,19 @@ class Package:
     def key(self) -> str:
         """Names the package within one image: `pip:numpy@/usr/lib/python3/dist-packages`."""
         return f"{self.manager}:{self.name}@{self.location}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A package database, or a part of one, that was not understood."""
+
+    path: str
+    """The database file."""
+    text: str
+    """One printable sentence: what could not be read, why, and what follows from it."""
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,5 +65,5 @@ class Inventory:
     """Sorted by manager, name, location."""
     owners: Mapping[str, tuple[Package, ...]]
     """Path to the packages that claim it, highest authority first; a path that is missing here is unowned."""
-    problems: tuple[str, ...] = ()
-    """Database files that could not be read, as sentences that name the file."""
+    problems: tuple[Problem, ...] = ()
+    """Database files that could not be read."""

@@ -1,7 +1,7 @@
 """FileTree to Inventory: which packages are installed and who owns which file.
 
 All from the files in the tree: nothing of the image runs, so distroless and foreign-architecture images work too. A
-database that cannot be read becomes a sentence in `Inventory.problems`, and everything else is still reported.
+database that cannot be read becomes one of `Inventory.problems`, and everything else is still reported.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from mlbloat.model.filetree import FileTree
 from mlbloat.model.package import Inventory, Package
-from mlbloat.packages import apt, bytecode, conda, ownership, pip
+from mlbloat.packages import apt, bytecode, conda, generated, ownership, pip
 from mlbloat.packages.installed import Installed
 
 
@@ -26,7 +26,8 @@ RESOLVERS: tuple[Resolver, ...] = (apt, pip, conda)
 def take_inventory(tree: FileTree) -> Inventory:
     """List the packages of a tree, and who owns each file; raises nothing about what the databases say."""
     answers = [resolver.find(tree) for resolver in RESOLVERS]
-    packages = _sorted(bytecode.adopt(tree, (package for answer in answers for package in answer.packages)))
+    listed = (package for answer in answers for package in answer.packages)
+    packages = _sorted(generated.adopt(tree, bytecode.adopt(tree, listed)))
     return Inventory(
         packages=packages,
         owners=ownership.owners(packages),

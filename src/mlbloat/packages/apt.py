@@ -3,6 +3,7 @@
 deb822(5), dpkg(1), https://github.com/GoogleContainerTools/distroless/blob/main/PACKAGE_METADATA.md
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +21,12 @@ _STATUS = "/var/lib/dpkg/status"
 _STATUS_D = "/var/lib/dpkg/status.d"
 _INFO = "/var/lib/dpkg/info"
 _DIVERSIONS = "/var/lib/dpkg/diversions"
+_UCF = "/var/lib/ucf/registry"
 _EXTENDED_STATES = "/var/lib/apt/extended_states"
 _Value = TypeVar("_Value")
+_MERGED = re.compile(r"(?:/usr)?/(?:bin|sbin|lib|lib32|lib64|libo32|libx32)/")
+_NAMED = 5
+"""Packages named in one problem."""
 _SCANNED = (".list", ".md5sums")
 
 
@@ -46,16 +51,18 @@ def find(tree: FileTree) -> Installed:
     graph = _Graph.of(records, native)
     automatic = _automatic(reader)
     packages = tuple(
-        _package(tree, record, files.of_package(record), graph.requires(record), _requested(record, automatic, native))
+        _package(tree, record, files.of_package(record), graph, _requested(record, automatic, native))
         for record in records
     )
     return Installed(packages=packages, problems=reader.problems)
 
 
 def _package(
-    tree: FileTree, record: _Record, claimed: Sequence[str], requires: tuple[str, ...], requested: bool | None
+    tree: FileTree, record: _Record, claimed: Sequence[str], graph: "_Graph", requested: bool | None
 ) -> Package:
-    files = regular_files(tree, claimed)
+    files = regular_files(tree, claimed) | _moved(tree, claimed)
+    requires = graph.satisfied(record, record.stanza.depends)
+    recommends = graph.satisfied(record, record.stanza.recommends)
     lists = sorted(path for path in files if path.startswith((_INFO, _STATUS_D)) and path.endswith(_SCANNED))
     return Package(
         manager=Manager.APT,
@@ -66,13 +73,28 @@ def _package(
         metadata=describing(files),
         database=tuple(dict.fromkeys((record.source, *lists))),
         requires=requires,
+        recommends=tuple(key for key in recommends if key not in requires),
         requested=requested,
+    )
+
+
+def _moved(tree: FileTree, claimed: Iterable[str]) -> set[str]:
+    """Return the files that are at the other name of a merged /usr, in a tree without its links.
+
+    `/lib/x` and `/usr/lib/x` are one file to Debian since version 12, whichever the package says
+    (https://wiki.debian.org/UsrMerge); an image put together from packages without dpkg may have either.
+    """
+    merged = [path for path in claimed if _MERGED.match(path) and tree.get(path) is None]
+    missing = (path for path in merged if tree.find(path, follow=False).entry is None)
+    return regular_files(
+        tree, (path.removeprefix("/usr") if path.startswith("/usr/") else f"/usr{path}" for path in missing)
     )
 
 
 def _records(reader: DatabaseReader) -> tuple[str, list[_Record]]:
     """Return the native architecture and one record per installed package."""
     stanzas = [(stanza, path) for path in _sources(reader.tree) for stanza in _stanzas(reader, path)]
+    _check_whole(reader)
     native = _native([stanza for stanza, _ in stanzas])
     records: dict[str, _Record] = {}
     for stanza, path in stanzas:
@@ -113,6 +135,27 @@ def _parsed(
             yield value
 
 
+def _check_whole(reader: DatabaseReader) -> None:
+    """Note what shows that `status` has lost stanzas: a last line without its end, file lists of unknown packages."""
+    content = reader.read(_STATUS)
+    if content is None:
+        return
+    if content and not content.endswith(b"\n"):
+        reader.broken(_STATUS, "it is cut off", "packages after that point are not reported")
+    known = dpkg.named(content)
+    stems = {
+        path.rpartition("/")[2].removesuffix(".list")
+        for path in _children(reader.tree, _INFO)
+        if path.endswith(".list")
+    }
+    lost = sorted(stem for stem in stems if stem.partition(":")[0] not in known)
+    if lost:
+        some = ", ".join(lost[:_NAMED]) + (", …" if len(lost) > _NAMED else "")
+        reader.broken(
+            _STATUS, f"{len(lost)} packages have file lists but no stanza ({some})", "their files are unowned"
+        )
+
+
 def _native(stanzas: Iterable[Stanza]) -> str:
     """Return the architecture of dpkg itself; without dpkg, as in distroless images, the commonest one."""
     architectures = Counter[str]()
@@ -132,13 +175,15 @@ class _Files:
     control: Mapping[str, list[str]]
     """Files of `info` by what stands before their extension, `libc6:amd64` or `bash`."""
     diversions: Mapping[str, Diversion]
+    registered: Mapping[str, list[str]]
+    """Configuration files that maintainer scripts handed to ucf, by package."""
 
     @classmethod
     def of(cls, reader: DatabaseReader) -> "_Files":
         control: dict[str, list[str]] = {}
         for path in _children(reader.tree, _INFO):
             control.setdefault(path.rpartition("/")[2].rpartition(".")[0], []).append(path)
-        return cls(reader, control, _diversions(reader))
+        return cls(reader, control, _diversions(reader), dpkg.registered(reader.read(_UCF) or b""))
 
     def of_package(self, record: _Record) -> list[str]:
         """Return the paths that a package claims, its own control files included."""
@@ -150,7 +195,8 @@ class _Files:
             own += [record.source, record.source + ".md5sums"]
         claimed = self._listed(record, own)
         # Conffiles are in a .list, but not in the .md5sums that distroless images have instead.
-        return [*own, *(self._diverted(path, stanza.name) for path in (*claimed, *stanza.conffiles))]
+        configuration = (*stanza.conffiles, *self.registered.get(stanza.name, ()))
+        return [*own, *(self._diverted(path, stanza.name) for path in (*claimed, *configuration))]
 
     def _listed(self, record: _Record, own: Iterable[str]) -> list[str]:
         by_extension = {path.rpartition(".")[2]: path for path in own}
@@ -206,9 +252,9 @@ class _Graph:
                 providers.setdefault(name, []).append(record)
         return cls(named, providers, native)
 
-    def requires(self, record: _Record) -> tuple[str, ...]:
-        """Return the keys of the installed packages that a package depends on."""
-        keys = {chosen.key for group in record.stanza.depends for chosen in self._chosen(record, group)}
+    def satisfied(self, record: _Record, groups: Iterable[Iterable[dpkg.Relation]]) -> tuple[str, ...]:
+        """Return the keys of the installed packages that satisfy relations of a package."""
+        keys = {chosen.key for group in groups for chosen in self._chosen(record, group)}
         return tuple(sorted(keys - {record.key}))
 
     def _chosen(self, record: _Record, group: Iterable[dpkg.Relation]) -> list[_Record]:

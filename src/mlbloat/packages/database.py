@@ -4,20 +4,21 @@ import posixpath
 from collections.abc import Iterable
 
 from mlbloat.model.filetree import Entry, FileTree, Kind
+from mlbloat.model.package import Problem
 
 MAX_DATABASE_BYTES = 64 << 20
 """Larger than any real database file: a RECORD of the largest wheels has 3 MiB, `status` of a full desktop 10 MiB."""
 
 
 class DatabaseReader:
-    """Reads database files and remembers, as sentences, what could not be read."""
+    """Reads database files and remembers what could not be read."""
 
     def __init__(self, tree: FileTree) -> None:
         self.tree = tree
-        self._problems: dict[str, None] = {}
+        self._problems: dict[Problem, None] = {}
 
     @property
-    def problems(self) -> tuple[str, ...]:
+    def problems(self) -> tuple[Problem, ...]:
         return tuple(self._problems)
 
     def read(self, path: str) -> bytes | None:
@@ -35,7 +36,8 @@ class DatabaseReader:
 
     def broken(self, path: str, why: str, then: str = "what it lists is reported as unowned") -> None:
         """Note that a database file, or a part of it, was not understood."""
-        self._problems[f"cannot read {printable(path)}: {printable(why)}; {then}"] = None
+        text = f"cannot read {printable(path)}: {printable(why)}; {printable(then)}"
+        self._problems[Problem(path, text)] = None
 
 
 def text_of(content: bytes) -> str:

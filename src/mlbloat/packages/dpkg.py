@@ -12,6 +12,7 @@ from mlbloat.packages.database import text_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]*")
 _RELATION = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9+.-]*)(?::([A-Za-z0-9-]+))?")
+_PACKAGE = re.compile(rb"^Package:[ \t]*([^ \t\r\n]+)", re.MULTILINE)
 _BLANK_LINES = re.compile(rb"\n(?:[ \t\r]*\n)+")
 _WITHOUT_FILES = ("not-installed", "config-files")
 """States in which at most configuration is left; in all others dpkg has unpacked files (dpkg(1), package states)."""
@@ -29,6 +30,7 @@ class Stanza:
     architecture: str
     depends: tuple[tuple[Relation, ...], ...]
     """Depends and Pre-Depends; each is a tuple of alternatives."""
+    recommends: tuple[tuple[Relation, ...], ...]
     provides: tuple[str, ...]
     conffiles: tuple[str, ...]
 
@@ -77,6 +79,7 @@ def stanza(text: bytes) -> Stanza | None:
         version=version,
         architecture=paragraph.get("Architecture", ""),
         depends=tuple(group for field in needed for group in relations(field)),
+        recommends=relations(paragraph.get("Recommends", "")),
         provides=tuple(name for group in relations(paragraph.get("Provides", "")) for name, _ in group),
         conffiles=tuple(line.split()[0] for line in paragraph.get("Conffiles", "").split("\n") if line.strip()),
     )
@@ -94,6 +97,21 @@ def relations(field: str) -> tuple[tuple[Relation, ...], ...]:
         if names:
             groups.append(names)
     return tuple(groups)
+
+
+def named(content: bytes) -> frozenset[str]:
+    """Return the names of all stanzas, of those too that cannot be parsed or are not installed."""
+    return frozenset(text_of(match) for match in _PACKAGE.findall(content))
+
+
+def registered(content: bytes) -> dict[str, list[str]]:
+    """Return the configuration files of each package in ucf's registry: `package path`, ucfr(1)."""
+    found: dict[str, list[str]] = {}
+    for line in text_of(content).split("\n"):
+        name, _, path = line.strip().partition(" ")
+        if path.strip().startswith("/"):
+            found.setdefault(name, []).append(path.strip())
+    return found
 
 
 def listed(content: bytes) -> list[str]:

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from mlbloat.model.package import Package
+from mlbloat.model.package import Package, Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
     packages: tuple[Package, ...] = ()
-    problems: tuple[str, ...] = ()
-    """Sentences that name the file that could not be read and say what follows from it."""
+    problems: tuple[Problem, ...] = ()
