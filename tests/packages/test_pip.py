@@ -308,7 +308,7 @@ _PATHS = st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size
 def test_record_gives_back_every_name_that_the_csv_writer_can_write(paths: list[str]) -> None:
     text = io.StringIO()
     csv.writer(text).writerows([path, "sha256=0", "1"] for path in paths)
-    assert distinfo.record(text.getvalue().encode()) == paths
+    assert distinfo.record(text.getvalue().encode()) == [(path, 1) for path in paths]
 
 
 @settings(max_examples=60, deadline=None)
@@ -326,3 +326,104 @@ def test_any_bytes_as_databases_leave_a_good_package_standing(noise: bytes) -> N
     requires = tuple(noise.decode("latin-1").splitlines())
     found = pip.find(tree_of({**files, **wheel("good", requires=("good", *requires))}))
     assert f"{SITE}/good/__init__.py" in next(each for each in found.packages if each.name == "good").files
+
+
+def test_an_egg_link_reports_the_project_and_leaves_its_modules_to_the_application() -> None:
+    files: Files = {
+        f"{SITE}/my-app.egg-link": "/app/src\n../\n",
+        "/app/src/my_app.egg-info/PKG-INFO": metadata("my-app", "0.1"),
+        "/app/src/my_app.egg-info/requires.txt": "lib\n",
+        "/app/src/my_app/__init__.py": "x = 1\n",
+        **wheel("lib"),
+    }
+    found = packages(files)[f"pip:my-app@{SITE}"]
+    assert found.version == "0.1"
+    assert set(found.files) == {
+        f"{SITE}/my-app.egg-link",
+        "/app/src/my_app.egg-info/PKG-INFO",
+        "/app/src/my_app.egg-info/requires.txt",
+    }
+    assert names(found) == ["lib"]
+
+
+def test_an_editable_installation_owns_what_its_record_lists_and_not_the_project() -> None:
+    files = wheel(
+        "app",
+        files={"__editable__.app-1.0.pth": "/app/src\n"},
+        also={"direct_url.json": '{"url": "file:///app", "dir_info": {"editable": true}}'},
+    )
+    files["/app/src/app/__init__.py"] = "x = 1\n"
+    found = only(files)
+    assert f"{SITE}/__editable__.app-1.0.pth" in found.files
+    assert "/app/src/app/__init__.py" not in found.files
+
+
+def test_an_egg_link_to_nothing_is_a_problem() -> None:
+    found = pip.find(tree_of({f"{SITE}/gone.egg-link": "/nowhere\n.\n"}))
+    assert found.packages == ()
+    assert found.problems[0].path == f"{SITE}/gone.egg-link"
+
+
+def test_an_unpacked_egg_owns_its_directory() -> None:
+    egg = f"{SITE}/old-1.0-py3.11.egg"
+    found = only({f"{egg}/EGG-INFO/PKG-INFO": metadata("old"), f"{egg}/old/a.py": "x = 1\n"})
+    assert (found.name, found.location) == ("old", SITE)
+    assert set(found.files) == {f"{egg}/EGG-INFO/PKG-INFO", f"{egg}/old/a.py"}
+
+
+def test_without_a_list_the_commands_of_the_entry_points_count_too() -> None:
+    info = f"{SITE}/tool-1.0.egg-info"
+    found = only(
+        {
+            f"{info}/PKG-INFO": metadata("tool"),
+            f"{info}/entry_points.txt": "[console_scripts]\ntool = tool:main\n../escape = a:b\n\n[other]\nx = a:b\n",
+            "/usr/local/bin/tool": "#!/usr/bin/python3\n",
+            "/usr/local/bin/x": "#!/bin/sh\n",
+        }
+    )
+    assert [path for path in found.files if not path.startswith(SITE)] == ["/usr/local/bin/tool"]
+
+
+def test_a_record_whose_sizes_the_tree_contradicts_is_a_problem_and_its_files_are_reported() -> None:
+    files = wheel("demo", files={"demo/a.py": "x = 1\n", "demo/b.py": "y = 2\n"})
+    files[f"{SITE}/demo/b.py"] = "y = 2222\n"
+    found = pip.find(tree_of(files))
+    assert f"{SITE}/demo/b.py" in found.packages[0].files
+    assert found.problems[0].path == f"{SITE}/demo-1.0.dist-info/RECORD"
+    assert f"1 of 4 files have another size than it says, {SITE}/demo/b.py is one" in found.problems[0].text
+
+
+def test_a_record_does_not_take_what_another_manager_unpacked_outside_of_its_prefix() -> None:
+    files = wheel("liar", listed=("../../../../../bin/bash",))
+    files["/bin/bash"] = b"\x7fELF"
+    files["/var/lib/dpkg/status"] = "Package: bash\nVersion: 1\nStatus: install ok installed\n\n"
+    files["/var/lib/dpkg/info/bash.list"] = "/bin/bash\n"
+    owners = take_inventory(tree_of(files)).owners["/bin/bash"]
+    assert [package.key for package in owners] == ["apt:bash@/", f"pip:liar@{SITE}"]
+
+
+def test_requirement_files_tell_direct_from_transitive_where_no_installer_did() -> None:
+    files = {
+        **wheel("asked", requires=("pulled",)),
+        **wheel("pulled"),
+        **wheel("unknown"),
+        **wheel("Inc-luded"),
+        "/app/requirements.txt": "# comment\nasked[extra]>=1 \\\n  --hash=sha256:00  # why\n-r more/base.txt\n-e .\n"
+        "--index-url https://example.org/simple\nhttps://example.org/x.whl\n",
+        "/app/more/base.txt": "inc_luded ; python_version > '3'\n-r ../requirements.txt\n",
+    }
+    assert {package.name: package.requested for package in packages(files).values()} == {
+        "asked": True, "pulled": False, "unknown": None, "inc-luded": True,
+    }  # fmt: skip
+
+
+def test_requirement_files_of_packages_and_of_tests_do_not_count() -> None:
+    files = {**wheel("demo", files={"demo/requirements.txt": "demo\n"}), "/src/tests/requirements.txt": "demo\n"}
+    assert only(files).requested is None
+
+
+def test_the_installers_own_marks_outrank_requirement_files() -> None:
+    pip_wrote = {"INSTALLER": "pip\n"}
+    files = {**wheel("asked", also={**pip_wrote, "REQUESTED": ""}), **wheel("pulled", also=pip_wrote)}
+    files["/app/requirements.txt"] = "pulled\n"
+    assert packages(files)[f"pip:pulled@{SITE}"].requested is False

@@ -2,9 +2,10 @@
 
 RECORD and dist-info: https://packaging.python.org/specifications/recording-installed-packages/
 METADATA: https://packaging.python.org/specifications/core-metadata/
-egg-info (`requires.txt`, `installed-files.txt`): https://setuptools.pypa.io/en/latest/deprecated/python_eggs.html
+egg-info (`requires.txt`, `installed-files.txt`, `.egg-link`): https://setuptools.pypa.io/en/latest/deprecated/python_eggs.html
 """
 
+import configparser
 import csv
 import io
 import re
@@ -45,13 +46,29 @@ def from_directory(name: str) -> Metadata:
     return Metadata(name=_normalised(parts[0]), version=_version(parts[1] if len(parts) > 1 else ""), requires=())
 
 
-def record(content: bytes) -> list[str]:
-    """Return the paths of a RECORD, as written; raise ValueError when it is not a table."""
+def record(content: bytes) -> list[tuple[str, int | None]]:
+    """Return paths, as written, and sizes in bytes of a RECORD; raise ValueError when it is not a table."""
     try:
         rows = csv.reader(io.StringIO(text_of(content), newline=""))
-        return [row[0] for row in rows if row and row[0]]
+        return [(row[0], _size(row[2]) if len(row) > 2 else None) for row in rows if row and row[0]]
     except csv.Error as error:
         raise ValueError(str(error)) from error
+
+
+def _size(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+def commands(content: bytes) -> list[str]:
+    """Return the names of the scripts that `entry_points.txt` asks an installer to make; none when it is broken."""
+    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
+    parser.optionxform = str  # type: ignore[assignment, method-assign] # documented way to keep the case of names
+    try:
+        parser.read_string(text_of(content))
+    except configparser.Error:
+        return []
+    sections = (section for section in ("console_scripts", "gui_scripts") if parser.has_section(section))
+    return [name for section in sections for name in parser.options(section) if "/" not in name]
 
 
 def lines(content: bytes) -> list[str]:

@@ -53,6 +53,12 @@ def places(reader: DatabaseReader, locations: Iterable[str]) -> tuple[Place, ...
     return tuple(_place(reader, location, libraries) for location in sorted(set(locations)))
 
 
+def scripts(location: str) -> str | None:
+    """Return the directory of the commands that belong to a place, None where there is none by convention."""
+    prefix = _PREFIX.fullmatch(location)
+    return f"{prefix[1]}/bin" if prefix else None
+
+
 def path_of(place: Place, others: Sequence[Place]) -> tuple[str, ...]:
     """Return the locations in which a distribution at a place finds its dependencies, its own place first."""
     shared = [

@@ -11,14 +11,17 @@ from packaging.version import InvalidVersion, Version
 
 from mlbloat.model.filetree import FileTree, Kind
 from mlbloat.model.package import Manager, Package
-from mlbloat.packages import distinfo
+from mlbloat.packages import distinfo, requirementfiles
 from mlbloat.packages.database import DatabaseReader, files_below, joined, regular_files
 from mlbloat.packages.describing import describing
 from mlbloat.packages.installed import Installed
-from mlbloat.packages.interpreter import marker_environment, path_of, places
+from mlbloat.packages.interpreter import marker_environment, path_of, places, scripts
 from mlbloat.packages.requirements import Node, edges
 
 _RECORDS = (".dist-info", ".egg-info")
+_EGG = ".egg/EGG-INFO"
+"""Record of a distribution that has a directory of its own in a place of installation."""
+_LINK = ".egg-link"
 _SITES = ("site-packages", "dist-packages")
 _DATABASE = (
     "METADATA",
@@ -66,15 +69,16 @@ def find(tree: FileTree) -> Installed:
     """Return the distributions that importlib.metadata would find in the image."""
     reader = DatabaseReader(tree)
     read = (_distribution(reader, path) for path in _record_paths(tree))
-    distributions = _one_each(reader, (found for found in read if found is not None))
+    linked = (_linked(reader, path) for path in tree if path.endswith(_LINK) and _in_site(path))
+    distributions = _one_each(reader, (found for found in (*read, *linked) if found is not None))
     listed = {path for found in distributions if found.recorded for path in found.files}
     needs = _needs(reader, distributions)
-    installers = {(found.location, found.installer) for found in distributions if found.asked_for}
-    packages = tuple(_package(found, listed, needs[found.key], installers) for found in distributions)
+    asked = _Asked.of(tree, distributions, needs)
+    packages = tuple(_package(found, listed, needs[found.key], asked.for_(found)) for found in distributions)
     return Installed(packages=packages, problems=reader.problems)
 
 
-def _package(found: _Distribution, listed: set[str], needs: Iterable[str], installers: set[tuple[str, str]]) -> Package:
+def _package(found: _Distribution, listed: set[str], needs: Iterable[str], requested: bool | None) -> Package:
     own = found.files if found.recorded else _not_listed(found, listed)
     return Package(
         manager=Manager.PIP,
@@ -85,7 +89,7 @@ def _package(found: _Distribution, listed: set[str], needs: Iterable[str], insta
         metadata=describing(own),
         database=found.database,
         requires=tuple(sorted(needs)),
-        requested=_requested(found, installers),
+        requested=requested,
     )
 
 
@@ -94,16 +98,38 @@ def _not_listed(found: _Distribution, listed: set[str]) -> frozenset[str]:
     return (found.files - listed) | found.files.intersection(found.database)
 
 
-def _requested(found: _Distribution, installers: set[tuple[str, str]]) -> bool | None:
-    """Tell whether a distribution was asked for; a missing REQUESTED says no only where the installer writes any."""
-    if found.asked_for:
-        return True
-    return False if (found.location, found.installer) in installers else None
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What says which distributions somebody asked for by name."""
+
+    installers: frozenset[tuple[str, str]]
+    """Location and installer where REQUESTED files are written."""
+    names: frozenset[str]
+    """From requirement files in the image."""
+    needed: frozenset[str]
+    """Keys that some other distribution requires."""
+
+    @classmethod
+    def of(cls, tree: FileTree, found: Iterable[_Distribution], needs: Mapping[str, Iterable[str]]) -> "_Asked":
+        marked = frozenset((each.location, each.installer) for each in found if each.asked_for)
+        unmarked = any((each.location, each.installer) not in marked for each in found)
+        names = requirementfiles.names(tree) if unmarked else frozenset()
+        return cls(marked, names, frozenset(key for keys in needs.values() for key in keys))
+
+    def for_(self, found: _Distribution) -> bool | None:
+        """A missing REQUESTED says no only where the installer writes any; requirement files decide elsewhere."""
+        if found.asked_for:
+            return True
+        if (found.location, found.installer) in self.installers:
+            return False
+        if found.name in self.names:
+            return True
+        return False if self.names and found.key in self.needed else None
 
 
 def _record_paths(tree: FileTree) -> list[str]:
     """Return every dist-info and egg-info that an import system may look at."""
-    paths = [path for path in tree if path.endswith(_RECORDS) and _is_record(path)]
+    paths = [path for path in tree if path.endswith((*_RECORDS, _EGG)) and _is_record(path)]
     holders = {posixpath.dirname(path) for path in paths if _in_site(path) or f"{path}/RECORD" in tree}
     return [path for path in paths if _is_installed(tree, path, holders)]
 
@@ -114,7 +140,7 @@ def _is_record(path: str) -> bool:
 
 def _is_installed(tree: FileTree, path: str, holders: set[str]) -> bool:
     """Tell an installation from a copy inside a package, a source tree and conda's package cache."""
-    location = posixpath.dirname(path)
+    location = _location(path)
     if any(f"{above}/info/index.json" in tree for above in _above(location)):
         return False
     if _in_site(path):
@@ -124,7 +150,12 @@ def _is_installed(tree: FileTree, path: str, holders: set[str]) -> bool:
 
 
 def _in_site(path: str) -> bool:
-    return posixpath.basename(posixpath.dirname(path)) in _SITES
+    return posixpath.basename(_location(path)) in _SITES
+
+
+def _location(path: str) -> str:
+    """Return the place of installation that holds a record."""
+    return posixpath.dirname(path.removesuffix("/EGG-INFO") if path.endswith(_EGG) else path)
 
 
 def _above(directory: str) -> Iterator[str]:
@@ -138,14 +169,14 @@ def _distribution(reader: DatabaseReader, path: str) -> _Distribution | None:
     source, metadata = _metadata(reader, path) if own else ("", None)
     if metadata is None:
         return None
-    claimed = _claimed(reader, path)
-    files = own | (_top_level(reader, path, metadata.name) if claimed is None else claimed)
+    claimed = files_below(reader.tree, posixpath.dirname(path)) if path.endswith(_EGG) else _claimed(reader, path)
+    files = own | (_unlisted(reader, path, metadata.name) if claimed is None else claimed)
     specifiers = metadata.requires or distinfo.requires_txt(reader.read(f"{path}/requires.txt") or b"")
     installer = reader.read(f"{path}/INSTALLER") or b""
     return _Distribution(
         name=metadata.name,
         version=metadata.version,
-        location=posixpath.dirname(path),
+        location=_location(path),
         specifiers=specifiers,
         source=source,
         files=frozenset(files),
@@ -154,6 +185,28 @@ def _distribution(reader: DatabaseReader, path: str) -> _Distribution | None:
         installer=installer.decode("utf-8", "replace").strip(),
         asked_for=f"{path}/REQUESTED" in reader.tree,
     )
+
+
+def _linked(reader: DatabaseReader, link: str) -> _Distribution | None:
+    """Return the distribution that an `.egg-link` points to: `setup.py develop`, and `pip install -e` of old.
+
+    Its modules stay where they are developed and are nobody's: they are the application.
+    """
+    target = next(iter(distinfo.lines(reader.read(link) or b"")), "")
+    source = reader.tree.find(joined(posixpath.dirname(link), target)).path
+    name = posixpath.basename(link).removesuffix(_LINK)
+    record = next((path for path in reader.tree.children(source) if _is_record_of(path, name)), None)
+    found = _distribution(reader, record) if record else None
+    if record is None or found is None:
+        reader.broken(link, f"nothing that it points to ({target[:80]!r}) describes {name}")
+        return None
+    own = files_below(reader.tree, record) | {link}
+    return replace(found, location=posixpath.dirname(link), files=frozenset(own), recorded=True)
+
+
+def _is_record_of(path: str, name: str) -> bool:
+    stem, extension = posixpath.splitext(posixpath.basename(path))
+    return extension == ".egg-info" and stem.replace("-", "_").lower() == name.replace("-", "_").lower()
 
 
 def _metadata(reader: DatabaseReader, path: str) -> tuple[str, distinfo.Metadata | None]:
@@ -187,12 +240,34 @@ def _claimed(reader: DatabaseReader, path: str) -> set[str] | None:
         if content is None:
             continue
         try:
-            names = distinfo.record(content) if name == "RECORD" else distinfo.lines(content)
+            rows = distinfo.record(content) if name == "RECORD" else [(each, None) for each in distinfo.lines(content)]
         except ValueError as error:
             reader.broken(f"{path}/{name}", str(error), "the files under its top-level names are taken instead")
             continue
-        return regular_files(reader.tree, (joined(base, listed) for listed in names))
+        return _there(reader, f"{path}/{name}", [(joined(base, listed), size) for listed, size in rows])
     return None
+
+
+def _there(reader: DatabaseReader, path: str, rows: list[tuple[str, int | None]]) -> set[str]:
+    """Return the listed files that the tree has, noting a list that the tree contradicts.
+
+    Files that are gone are no contradiction: whoever made the image smaller may have removed them.
+    """
+    found = regular_files(reader.tree, (listed for listed, _ in rows))
+    sizes = [(listed, size) for listed, size in rows if size is not None and listed in found]
+    changed = [listed for listed, size in sizes if reader.tree[listed].size_bytes != size]
+    if changed:
+        what = f"{len(changed)} of {len(rows)} files have another size than it says, {changed[0]} is one"
+        reader.broken(path, what, "they are reported with the size that they have")
+    return found
+
+
+def _unlisted(reader: DatabaseReader, path: str, name: str) -> set[str]:
+    """Return what a distribution without a list of files most likely brought: modules and commands."""
+    commands = distinfo.commands(reader.read(f"{path}/entry_points.txt") or b"")
+    directory = scripts(posixpath.dirname(path))
+    programs = [posixpath.join(directory, command) for command in commands] if directory else []
+    return _top_level(reader, path, name) | regular_files(reader.tree, programs)
 
 
 def _top_level(reader: DatabaseReader, path: str, name: str) -> set[str]:
