@@ -44,6 +44,17 @@ class Package:
         return f"{self.manager}:{self.name}@{self.location}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachedPackage:
+    """A package that lies in a cache: it can be installed from there, and nothing else needs it."""
+
+    manager: Manager
+    name: str
+    version: str
+    path: str
+    """The archive, or the directory that it is unpacked in."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """A package database, or a part of one, that was not understood."""
@@ -65,5 +76,7 @@ class Inventory:
     """Sorted by manager, name, location."""
     owners: Mapping[str, tuple[Package, ...]]
     """Path to the packages that claim it, highest authority first; a path that is missing here is unowned."""
+    cached: tuple[CachedPackage, ...] = ()
+    """In order of path."""
     problems: tuple[Problem, ...] = ()
     """Database files that could not be read."""

@@ -31,6 +31,7 @@ def take_inventory(tree: FileTree) -> Inventory:
     return Inventory(
         packages=packages,
         owners=ownership.owners(packages),
+        cached=tuple(cached for answer in answers for cached in answer.cached),
         problems=tuple(problem for answer in answers for problem in answer.problems),
     )
 

@@ -1,7 +1,8 @@
 """Packages of conda environments, from `conda-meta`.
 
 https://docs.conda.io/projects/conda/en/stable/dev-guide/specs/prefix-records.html (records),
-conda/history.py (what was asked for). The package cache (`pkgs/`) is no installation.
+conda/history.py (what was asked for; rattler, pixi and mamba write it into the records instead). The package cache
+(`pkgs/`) is no installation.
 """
 
 import posixpath
@@ -13,6 +14,7 @@ import msgspec
 
 from mlbloat.model.filetree import FileTree, Kind
 from mlbloat.model.package import Manager, Package
+from mlbloat.packages import condacache
 from mlbloat.packages.database import DatabaseReader, joined, regular_files, text_of
 from mlbloat.packages.describing import describing
 from mlbloat.packages.installed import Installed
@@ -42,6 +44,14 @@ class _Record(msgspec.Struct):
     files: list[str] = []
     paths_data: _PathsData | None = None
     depends: list[str] = []
+    requested_spec: str | None = None
+    """Of mamba."""
+    requested_specs: list[str] = []
+    """Of rattler and pixi."""
+
+    @property
+    def asked_for(self) -> bool:
+        return bool(self.requested_specs) or self.requested_spec not in (None, "", "None")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +70,13 @@ def find(tree: FileTree) -> Installed:
     reader = DatabaseReader(tree)
     metas = [path for path, entry in tree.items() if entry.kind is Kind.DIRECTORY and entry.name == _META]
     packages = [package for meta in metas for package in _environment(reader, meta)]
-    return Installed(packages=tuple(packages), problems=reader.problems)
+    cached = condacache.find(reader)
+    return Installed(packages=tuple(packages), cached=cached, problems=reader.problems)
 
 
 def _environment(reader: DatabaseReader, meta: str) -> Iterator[Package]:
     sources = _one_each(reader, _sources(reader, meta))
-    requested = _requested(reader, meta)
+    requested = _requested(reader, meta, [source.record for source in sources])
     keys = {source.record.name: source.key for source in sources}
     for source in sources:
         package = _package(reader.tree, source, keys)
@@ -116,13 +127,11 @@ def _package(tree: FileTree, source: _Source, keys: Mapping[str, str]) -> Packag
     )
 
 
-def _requested(reader: DatabaseReader, meta: str) -> frozenset[str] | None:
-    """Return the names that a user asked for and did not remove since, None when the history names no specs."""
-    content = reader.read(f"{meta}/history")
-    if content is None:
-        return None
-    asked: set[str] = set()
-    told = False
+def _requested(reader: DatabaseReader, meta: str, records: Iterable[_Record]) -> frozenset[str] | None:
+    """Return the names that a user asked for and did not remove since, None when nothing says so."""
+    content = reader.read(f"{meta}/history") or b""
+    asked = {record.name for record in records if record.asked_for}
+    told = bool(asked)
     for line in text_of(content).split("\n"):
         match = _SPECS.match(line)
         if match is None:

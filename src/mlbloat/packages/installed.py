@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from mlbloat.model.package import Package, Problem
+from mlbloat.model.package import CachedPackage, Package, Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
     packages: tuple[Package, ...] = ()
+    cached: tuple[CachedPackage, ...] = ()
     problems: tuple[Problem, ...] = ()
