@@ -174,7 +174,7 @@ class Report:
     levels: dict[str, LevelReport]
     """traced, linked, safe, package: what each keep level holds."""
     managers: dict[str, ManagerReport]
-    """apt, pip, conda, unowned."""
+    """apt, pip, conda, apk, rpm, npm, unowned."""
     packages: tuple[PackageReport, ...]
     findings: tuple[Finding, ...] = ()
     slim: SlimReport | None = None

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from mlbloat.model.filetree import FileTree
 from mlbloat.model.package import Inventory, Package
-from mlbloat.packages import apt, bytecode, conda, generated, ownership, pip
+from mlbloat.packages import apk, apt, bytecode, conda, generated, npm, ownership, pip, rpm
 from mlbloat.packages.installed import Installed
 
 
@@ -20,7 +20,7 @@ class Resolver(Protocol):
         """Return the packages that are installed and what could not be read."""
 
 
-RESOLVERS: tuple[Resolver, ...] = (apt, pip, conda)
+RESOLVERS: tuple[Resolver, ...] = (apt, apk, rpm, conda, pip, npm)
 
 
 def take_inventory(tree: FileTree) -> Inventory:

@@ -57,6 +57,8 @@ _RULES = (
     _Rule(("/var/lib/systemd/catalog/database",), ("/usr/bin/journalctl",)),
     _Rule(("/usr/lib/udev/hwdb.bin", "/lib/udev/hwdb.bin", "/etc/udev/hwdb.bin"),
           ("/usr/bin/systemd-hwdb", "/bin/systemd-hwdb")),
+    _Rule(("/lib/apk/db/*", "/usr/lib/apk/db/*"), ("/sbin/apk", "/usr/sbin/apk", "/usr/bin/apk")),
+    _Rule(("/var/lib/rpm/*", "/usr/lib/sysimage/rpm/*"), ("/usr/bin/rpm", "/usr/bin/rpmdb")),
     _Rule(("/var/lib/ucf/*",), ("/usr/bin/ucf",)),
     _Rule(("/var/lib/python/*",), ("/usr/bin/py3compile",)),
 )  # fmt: skip

@@ -157,6 +157,7 @@ DATABASES = (
     "/var/lib/rpmmanifest/*", "/opt/bitnami/*/.spdx-*.spdx", "/var/lib/db/sbom/*.json",
 )  # fmt: skip
 _EMBEDDED = re.compile(r"/conda-meta/[^/]+\.json$|\.dist-info/sboms/[^/]+$")
+_PYTHON = (Manager.PIP, Manager.CONDA)
 _LICENCE = re.compile(r"/(?:licen[cs]es?/.*|(?:licen[cs]e|copying|notice|authors)[^/]*)$", re.IGNORECASE)
 
 
@@ -271,7 +272,7 @@ def _companions(package: Package) -> Iterator[tuple[str, Level, Reason]]:
     for path in package.files:
         if path.startswith("/etc/") and not _ADMINISTRATION.match(path):
             yield path, Level.SAFE, Reason.CONVENTION
-        elif package.manager is not Manager.APT and path not in package.database and _is_metadata(path, package):
+        elif package.manager in _PYTHON and path not in package.database and _is_metadata(path, package):
             yield path, Level.LINKED, Reason.METADATA
 
 

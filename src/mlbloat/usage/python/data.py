@@ -51,7 +51,7 @@ class DataFiles:
     def beside(self, path: str, root: str) -> Iterator[str]:
         """Yield the data that the distribution of a top-level module put next to it, outside of any package."""
         for package in self._inventory.owners.get(path, ()):
-            if package.manager is not Manager.APT:
+            if package.manager in (Manager.PIP, Manager.CONDA):
                 key = (package.key, root)
                 if key not in self._beside:
                     self._beside[key] = tuple(self._data_beside(package, root))
