@@ -212,3 +212,69 @@ def test_used_reachable_and_unused_add_up_everywhere(files: list[tuple[int, File
     assert sum(manager.size_bytes for manager in report.managers.values()) == report.totals.size_bytes
     assert sum(layer.size_bytes for layer in report.image.layers) == report.totals.size_bytes
     assert report.totals.size_bytes == sum(size for size, *_ in files)
+
+
+def test_the_kinds_add_up_to_the_image_whatever_owns_the_files() -> None:
+    tree = tree_of({"/site/a.py": b"1", "/lib/b.so": b"22", "/lib/c.so": Hard("/lib/b.so"), "/usr/include/d.h": b"333"})
+    report = report_of(tree, {"/site/a.py": USED, "/lib/b.so": REACHABLE, "/lib/c.so": REACHABLE})
+    assert {name: kind.size_bytes for name, kind in report.kinds.items()} == {
+        "python source": 1,
+        "shared libraries": 2,
+        "headers": 3,
+    }
+    for part in ("files", "size_bytes", "used_bytes", "reachable_bytes", "unused_bytes"):
+        assert sum(getattr(kind, part) for kind in report.kinds.values()) == getattr(report.totals, part)
+
+
+def test_orphans_are_summed_by_the_highest_directory_in_which_nothing_has_an_owner() -> None:
+    tree = tree_of(
+        {"/app/a": b"1", "/app/deep/b": b"22", "/usr/lib/own": b"333", "/usr/lib/stray": b"4444", "/top": b"55555",
+         "/usr/lib/x/y/z": b"666666", "/linked": Hard("/usr/lib/own")}
+    )  # fmt: skip
+    report = report_of(tree, {"/app/a": USED}, package("p", "/usr/lib/own"))
+    assert [(each.path, each.size_bytes, each.unused_bytes) for each in report.orphans] == [
+        ("/usr/lib/x", 6, 6),
+        ("/", 5, 5),
+        ("/usr/lib", 4, 4),
+        ("/app", 3, 2),
+    ]
+    assert sum(each.size_bytes for each in report.orphans) == report.managers["unowned"].size_bytes
+
+
+def test_what_could_go_frees_the_content_whose_names_all_go() -> None:
+    tree = tree_of(
+        {"/site/app.py": b"1", "/site/tool.py": b"22", "/site/lib.py": b"333", "/site/kept": Hard("/site/lib.py")}
+    )
+    packages = (package("app", "/site/app.py"), package("lib", "/site/lib.py"))
+    tool = package("tool", "/site/tool.py", requires=("lib",))
+    (found,) = report_of(tree, {"/site/app.py": USED}, *packages, tool).removable
+    assert (found.package, found.along, found.frees_bytes) == ("pip:tool@/site", ("pip:lib@/site",), 2)
+
+
+def test_a_package_of_links_beside_removed_files_can_be_pure_bloat() -> None:
+    """A link counted into the size of its package, and never into what is removed, would hold it below 1."""
+    tree = tree_of({"/site/lib.so.1": b"1234", "/site/lib.so": Link("lib.so.1")})
+    (found,) = report_of(tree, {}, package("lib", "/site/lib.so.1")).packages
+    assert found.bloat_ratio == 1.0
+
+
+def test_a_package_of_nothing_but_links_or_documentation_has_no_bloat_and_is_not_used() -> None:
+    tree = tree_of({"/site/doc": b"1234", "/site/lib.so": Link("doc")})
+    links, documented = report_of(
+        tree, {"/site/doc": USED}, package("links"), package("documented", "/site/doc", metadata=("/site/doc",))
+    ).packages
+    assert (links.bloat_ratio, documented.bloat_ratio) == (None, None)
+    assert not (links.direct or documented.direct)
+
+
+def test_sizes_are_bytes_not_rounded_up_to_blocks() -> None:
+    tree = tree_of({"/site/a.py": b"1", "/site/b.py": b"2"})
+    (found,) = report_of(tree, {"/site/a.py": USED}, package("p", "/site/a.py", "/site/b.py")).packages
+    assert (found.size_bytes, found.bloat_ratio) == (2, 0.5)
+
+
+def test_a_file_of_two_packages_is_counted_once_in_the_image_and_in_both_packages() -> None:
+    tree = tree_of({"/site/shared": b"1234"})
+    report = report_of(tree, {}, package("a", "/site/shared"), package("b", "/site/shared"))
+    assert (report.totals.size_bytes, report.managers["pip"].size_bytes) == (4, 4)
+    assert [each.size_bytes for each in report.packages] == [4, 4]

@@ -5,29 +5,37 @@ Content is counted by inode: the names of a hard-linked file weigh once. Symboli
 """
 
 import json
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from mlbloat.model import graph
+from mlbloat.model.filekind import FileKind, kind_of
 from mlbloat.model.filetree import FileTree, Kind
 from mlbloat.model.image import Image
 from mlbloat.model.mark import FileClass, Mark
 from mlbloat.model.package import Inventory, Manager, Package
 from mlbloat.model.report import (
+    DirectoryReport,
     Evidence,
     Finding,
     ImageReport,
+    KindReport,
     LayerReport,
     LevelReport,
     ManagerReport,
     PackageReport,
+    RemovableReport,
     Report,
     RunReport,
+    SilencedReport,
     Totals,
 )
 from mlbloat.model.use import Level, RunRecord, Use
 
 UNOWNED = "unowned"
+MAX_ORPHANS = 50
+"""Directories without an owner in the report, most bytes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,7 @@ class _Content:
     level: Level | None
     pinned: bool
     manager: str
+    kind: FileKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,7 @@ def measure(
     marks: Sequence[Mark],
     evidence: Evidence,
     findings: tuple[Finding, ...] = (),
+    silenced: tuple[SilencedReport, ...] = (),
 ) -> Report:
     """Add everything up; raises nothing, any tree has a report."""
     contents = _contents(tree, inventory, marks)
@@ -78,7 +88,11 @@ def measure(
         levels={level.label: _level(contents.values(), level) for level in Level},
         managers=_managers(contents.values(), inventory),
         packages=_packages(tree, inventory, contents, marks),
+        kinds=_kinds(contents.values()),
+        orphans=_orphans(tree, inventory, contents),
+        removable=_removable(tree, inventory, contents, marks),
         findings=findings,
+        silenced=silenced,
         problems=tuple(map(str, inventory.problems)),
     )
 
@@ -115,13 +129,17 @@ def _contents(tree: FileTree, inventory: Inventory, marks: Sequence[Mark]) -> di
         known = contents.get(entry.inode)
         if known is None:
             contents[entry.inode] = _Content(
-                entry.size_bytes, entry.inode[0], mark.file_class, mark.level, mark.pinned, manager
+                entry.size_bytes,
+                entry.inode[0],
+                mark.file_class,
+                mark.level,
+                mark.pinned,
+                manager,
+                kind_of(mark.path, entry.mode),
             )
         elif known.manager == UNOWNED and manager != UNOWNED:
             # A cache's second name for an installed file: the byte belongs to whoever owns any of its names.
-            contents[entry.inode] = _Content(
-                known.size_bytes, known.layer, known.file_class, known.level, known.pinned, manager
-            )
+            contents[entry.inode] = replace(known, manager=manager, kind=kind_of(mark.path, entry.mode))
     return contents
 
 
@@ -230,13 +248,10 @@ def _packages(
         for package in inventory.packages
         if any(path in used and path not in package.metadata for path in package.files)
     }
-    depths = _depths(inventory.packages, direct)
-    required_by: dict[str, list[str]] = {}
-    for package in inventory.packages:
-        for key in package.requires:
-            required_by.setdefault(key, []).append(package.key)
+    depths = graph.depths(inventory.packages, direct)
+    required_by = graph.required_by(inventory.packages)
     return tuple(
-        _package(tree, package, contents, used, depths, tuple(sorted(required_by.get(package.key, ()))))
+        _package(tree, package, contents, used, depths, required_by.get(package.key, ()))
         for package in inventory.packages
     )
 
@@ -270,18 +285,77 @@ def _package(
         depth=depth,
         requires=package.requires,
         required_by=required_by,
+        recommends=package.recommends,
     )
 
 
-def _depths(packages: Iterable[Package], direct: set[str]) -> dict[str, int]:
-    """Breadth-first level of each package from the workload; directly accessed ones are at 1."""
-    requires = {package.key: package.requires for package in packages}
-    depths = dict.fromkeys(sorted(direct), 1)
-    waiting = deque(depths)
-    while waiting:
-        key = waiting.popleft()
-        for needed in requires.get(key, ()):
-            if needed not in depths:
-                depths[needed] = depths[key] + 1
-                waiting.append(needed)
-    return depths
+def _kinds(contents: Iterable[_Content]) -> dict[str, KindReport]:
+    by_kind: dict[FileKind, list[_Content]] = {kind: [] for kind in FileKind}
+    for content in contents:
+        by_kind[content.kind].append(content)
+    sums = {kind: _sum(held) for kind, held in by_kind.items() if held}
+    return {
+        str(kind): KindReport(
+            files=total.files,
+            size_bytes=total.size_bytes,
+            used_bytes=total.used_bytes,
+            reachable_bytes=total.reachable_bytes,
+            unused_bytes=total.unused_bytes,
+        )
+        for kind, total in sums.items()
+    }
+
+
+def _orphans(
+    tree: FileTree, inventory: Inventory, contents: Mapping[tuple[int, int], _Content]
+) -> tuple[DirectoryReport, ...]:
+    """Sum the files without an owner by the highest directory in which nothing has one."""
+    owned: set[str] = set()
+    for directory in {posixpath.dirname(path) for path in inventory.owners}:
+        owned.update((directory, *_above(directory)))
+    by_directory: dict[str, dict[tuple[int, int], _Content]] = {}
+    for entry in tree.files():
+        if contents[entry.inode].manager == UNOWNED:
+            directories = [directory for directory in _above(entry.path) if directory not in owned]
+            top = directories[-1] if directories else posixpath.dirname(entry.path)
+            by_directory.setdefault(top, {})[entry.inode] = contents[entry.inode]
+    sums = {directory: _sum(held.values()) for directory, held in by_directory.items()}
+    ranked = sorted(sums, key=lambda directory: (-sums[directory].size_bytes, directory))
+    return tuple(
+        DirectoryReport(
+            path=directory,
+            files=sums[directory].files,
+            size_bytes=sums[directory].size_bytes,
+            unused_bytes=sums[directory].unused_bytes,
+        )
+        for directory in ranked[:MAX_ORPHANS]
+        if sums[directory].size_bytes
+    )
+
+
+def _above(path: str) -> Iterator[str]:
+    """Directories of a path, the nearest first; never the root."""
+    path = posixpath.dirname(path)
+    while path != "/":
+        yield path
+        path = posixpath.dirname(path)
+
+
+def _removable(
+    tree: FileTree, inventory: Inventory, contents: Mapping[tuple[int, int], _Content], marks: Iterable[Mark]
+) -> tuple[RemovableReport, ...]:
+    """What could go as a whole, most bytes first; a byte goes when all names of its file go."""
+    needed = {mark.path for mark in marks if mark.file_class is not FileClass.UNUSED}
+    names: dict[tuple[int, int], int] = {}
+    for entry in tree.files():
+        names[entry.inode] = names.get(entry.inode, 0) + 1
+    packages = {package.key: package for package in inventory.packages}
+    found = []
+    for removal in graph.removals(inventory, graph.unneeded(inventory, needed.__contains__)):
+        going = {path for key in (removal.key, *removal.along) for path in packages[key].files}
+        gone: dict[tuple[int, int], int] = {}
+        for path in going:
+            gone[tree[path].inode] = gone.get(tree[path].inode, 0) + 1
+        frees = sum(contents[inode].size_bytes for inode, count in gone.items() if count == names[inode])
+        found.append(RemovableReport(package=removal.key, along=removal.along, frees_bytes=frees))
+    return tuple(sorted(found, key=lambda each: (-each.frees_bytes, each.package)))

@@ -27,6 +27,7 @@ from mlbloat.model.package import Inventory
 from mlbloat.model.report import Evidence, Report, SlimReport, Verdict
 from mlbloat.model.use import Level, RunRecord
 from mlbloat.model.workload import Run, Workload
+from mlbloat.packages import explain as explaining_packages
 from mlbloat.packages import take_inventory
 from mlbloat.usage import explain as explaining
 from mlbloat.usage import flags, marking, static
@@ -182,6 +183,13 @@ def explain(request: Request, path: str, talk: Talk = SILENCE) -> tuple[str, ...
     with _workspace(request) as (space, cache):
         analysis = _analyse(request, space, cache, talk)
         return explaining.explain(path, analysis.subject.tree, analysis.marks, analysis.inventory)
+
+
+def explain_package(request: Request, name: str, talk: Talk = SILENCE) -> tuple[str, ...]:
+    """Say why a package is installed, what needs it, and whether it could go as a whole."""
+    with _workspace(request) as (space, cache):
+        analysis = _analyse(request, space, cache, talk)
+        return explaining_packages.explain(name, analysis.inventory, analysis.marks)
 
 
 def _open(request: Request, space: Path, cache: Cache, talk: Talk, *, verified: bool = False) -> _Subject:

@@ -169,3 +169,10 @@ def test_a_report_in_hand_is_never_made_again(mlbloat: Mlbloat, asked: Asked, re
     assert mlbloat("check", report_file, "--max-size", "1GB").exit == 0
     assert mlbloat("convert", report_file).exit == 0
     assert asked.calls == []
+
+
+def test_explain_takes_a_package_and_a_command_beside_it(mlbloat: Mlbloat, image: Path) -> None:
+    ended = mlbloat("explain", image, "--package", "nowhere")
+    assert (ended.exit, "has no such package" in ended.stderr) == (2, True)
+    ended = mlbloat("explain", image)
+    assert (ended.exit, "give one PATH in the image, or --package NAME" in ended.stderr) == (2, True)

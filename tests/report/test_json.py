@@ -33,7 +33,7 @@ def test_the_names_of_the_contract_are_there() -> None:
     assert set(layer.split()) == document["image"]["layers"][0].keys()
     package = (
         "manager name version location size_bytes used_bytes reachable_bytes unused_bytes bloat_ratio files used_files "
-        "requested direct required depth requires required_by"
+        "requested direct required depth requires required_by recommends"
     )
     assert set(package.split()) == document["packages"][0].keys()
     assert set("rule severity title bytes paths advice".split()) == document["findings"][0].keys()

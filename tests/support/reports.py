@@ -1,6 +1,7 @@
 """Reports with chosen figures, for tests of what is made of a report."""
 
 from dataclasses import replace
+from typing import Any
 
 from mlbloat.model.report import (
     Evidence,
@@ -25,7 +26,12 @@ def report(*, used: int = 60, reachable: int = 30, unused: int = 10) -> Report:
     size = used + reachable + unused
     bloat = (size - used) / size if size else None
     removable = unused / size if size else None
-    sums = {"size_bytes": size, "used_bytes": used, "reachable_bytes": reachable, "unused_bytes": unused}
+    sums: dict[str, Any] = {
+        "size_bytes": size,
+        "used_bytes": used,
+        "reachable_bytes": reachable,
+        "unused_bytes": unused,
+    }
     return Report(
         image=ImageReport(
             reference="docker:app:1",

@@ -276,8 +276,14 @@ def verify(
 @_command("mlbloat explain docker:app:1 /usr/lib/x86_64-linux-gnu/libc.so.6 -- python3 /app/main.py")
 def explain(
     image: options.Image,
-    path: Annotated[str, typer.Argument(metavar="PATH", help="Absolute path of a file in the image.")],
+    path: Annotated[str | None, typer.Argument(metavar="[PATH]", help="Absolute path of a file in the image.")] = None,
     command: options.Command = None,
+    package: Annotated[
+        str | None,
+        typer.Option(
+            "--package", metavar="NAME", help="Explain a package instead: its name, or manager:name@location."
+        ),
+    ] = None,
     workload: options.WorkloadFile = None,
     profile: options.Profiles = None,
     engine: options.Engine = "auto",
@@ -288,9 +294,13 @@ def explain(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Say why a file is kept, or what it would take."""
+    """Say why a file is kept, or a package is there."""
     from mlbloat import pipeline
 
+    if package is not None and path is not None:
+        command, path = [path, *(command or [])], None  # the first word after -- has filled PATH
+    if path is None and package is None:
+        raise UsageError("cannot explain: give one PATH in the image, or --package NAME")
     asked = options.request(
         image,
         command,
@@ -302,7 +312,8 @@ def explain(
         limit=limit,
         profile=profile,
     )
-    sentences = pipeline.explain(asked, path, Talker(quiet=quiet, verbose=verbose))
+    talk = Talker(quiet=quiet, verbose=verbose)
+    sentences = pipeline.explain(asked, path, talk) if path else pipeline.explain_package(asked, package or "", talk)
     output.put("".join(f"{plain(sentence)}\n" for sentence in sentences))
 
 

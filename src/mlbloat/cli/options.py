@@ -67,7 +67,9 @@ Limit = Annotated[
 ]
 Outputs = Annotated[
     list[str] | None,
-    typer.Option("-o", "--output", metavar="FORMAT[=FILE]", help="table or json, to a file or stdout; repeatable."),
+    typer.Option(
+        "-o", "--output", metavar="FORMAT[=FILE]", help="table, json or dot, to a file or stdout; repeatable."
+    ),
 ]
 NoCache = Annotated[
     bool,

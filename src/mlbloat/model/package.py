@@ -35,6 +35,10 @@ class Package:
     """Keys of installed packages that this one depends on, sorted."""
     recommends: tuple[str, ...] = ()
     """Keys of installed packages that this one recommends and does not require, sorted."""
+    essential: bool = False
+    """Its manager refuses to remove it."""
+    section: str = ""
+    """What its distribution files it under (`libdevel`); empty when it does not say."""
     requested: bool | None = None
     """Installed by name (True) or pulled in (False); None when the database does not say."""
 

@@ -112,6 +112,41 @@ class PackageReport:
     """Breadth-first level from the workload, 1 = direct; None: nothing that runs requires it."""
     requires: tuple[str, ...]
     required_by: tuple[str, ...]
+    recommends: tuple[str, ...] = ()
+    """Installed packages that it recommends and does not require."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindReport:
+    """Files of one kind, each inode once."""
+
+    files: int
+    size_bytes: int
+    used_bytes: int
+    reachable_bytes: int
+    unused_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryReport:
+    """Files below a directory that no package owns."""
+
+    path: str
+    files: int
+    size_bytes: int
+    unused_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovableReport:
+    """A package that could be left out as a whole: nothing of it is needed, and nothing needed requires it."""
+
+    package: str
+    """Key."""
+    along: tuple[str, ...]
+    """Keys of what goes with it: what depends on it, and what nothing else needs then."""
+    frees_bytes: int
+    """Of all of them together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +157,18 @@ class Finding:
     bytes: int
     paths: tuple[str, ...]
     advice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SilencedReport:
+    """A finding that somebody decided to live with."""
+
+    rule: str
+    title: str
+    bytes: int
+    reason: str
+    until: str | None
+    """Last day of it, as YYYY-MM-DD."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,5 +226,13 @@ class Report:
     findings: tuple[Finding, ...] = ()
     slim: SlimReport | None = None
     verdict: Verdict | None = None
+    kinds: dict[str, KindReport] = field(default_factory=dict)
+    """Sums by what files are for; only kinds that are there."""
+    orphans: tuple[DirectoryReport, ...] = ()
+    """Where the bytes are that no package owns, most first."""
+    removable: tuple[RemovableReport, ...] = ()
+    """Most bytes first."""
+    silenced: tuple[SilencedReport, ...] = ()
+    """Findings that the workload file ignores; not in `findings`."""
     problems: tuple[str, ...] = field(default=())
     """Package databases that could not be read, as sentences."""

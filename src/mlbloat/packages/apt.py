@@ -74,6 +74,8 @@ def _package(
         database=tuple(dict.fromkeys((record.source, *lists))),
         requires=requires,
         recommends=tuple(key for key in recommends if key not in requires),
+        essential=record.stanza.essential,
+        section=record.stanza.section,
         requested=requested,
     )
 

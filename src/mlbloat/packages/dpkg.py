@@ -33,6 +33,8 @@ class Stanza:
     recommends: tuple[tuple[Relation, ...], ...]
     provides: tuple[str, ...]
     conffiles: tuple[str, ...]
+    essential: bool
+    section: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ def stanza(text: bytes) -> Stanza | None:
         recommends=relations(paragraph.get("Recommends", "")),
         provides=tuple(name for group in relations(paragraph.get("Provides", "")) for name, _ in group),
         conffiles=tuple(line.split()[0] for line in paragraph.get("Conffiles", "").split("\n") if line.strip()),
+        essential="yes" in (paragraph.get("Essential"), paragraph.get("Protected")),
+        section=paragraph.get("Section", "").rpartition("/")[2],
     )
 
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from mlbloat.errors import UsageError
 from mlbloat.model.report import Report
-from mlbloat.report import json, table
+from mlbloat.report import dot, json, table
 
 FORMATS: dict[str, Callable[[Report], str]] = {
     "table": table.render,
     "json": json.render,
+    "dot": dot.render,
 }
 
 

@@ -1,0 +1,117 @@
+"""Why a package is in the image and whether anything needs it, as sentences."""
+
+from collections.abc import Iterator, Sequence
+
+from mlbloat.errors import UsageError
+from mlbloat.model import graph
+from mlbloat.model.mark import FileClass, Mark
+from mlbloat.model.package import Inventory, Manager, Package
+
+_NEAR = 5
+"""Packages suggested for a name that is not there, and packages named in one sentence."""
+
+
+def explain(name: str, inventory: Inventory, marks: Sequence[Mark]) -> tuple[str, ...]:
+    """Explain every package of a name, or the one of a key `manager:name@location`."""
+    wanted = name.strip().lower()
+    found = [each for each in inventory.packages if wanted in (each.key.lower(), each.name.lower())]
+    if not found:
+        near = [each.name for each in inventory.packages if wanted in each.name.lower()][:_NEAR]
+        hint = f"there is {', '.join(near)}" if near else "`mlbloat scan IMAGE -o json` lists all"
+        raise UsageError(f"cannot explain package {name}: the image has no such package; {hint}")
+    subject = _Subject(inventory, marks)
+    return tuple(sentence for package in found for sentence in subject.sentences(package))
+
+
+class _Subject:
+    """The graph of one image, with what its workload uses."""
+
+    def __init__(self, inventory: Inventory, marks: Sequence[Mark]) -> None:
+        self._inventory = inventory
+        self._marks = {mark.path: mark for mark in marks}
+        self._edges = {package.key: package.requires for package in inventory.packages}
+        self._dependents = graph.required_by(inventory.packages)
+        self._direct = {
+            package.key: used for package in inventory.packages if (used := self._used(package)) is not None
+        }
+
+    def sentences(self, package: Package) -> Iterator[str]:
+        of_class = dict.fromkeys(FileClass, 0)
+        for path in package.files:
+            of_class[self._marks[path].file_class] += 1
+        counts = ", ".join(f"{count} {name}" for name, count in of_class.items())
+        yield f"{package.key} {package.version}: {len(package.files)} files ({counts})"
+        yield f"  why it is installed: {self._why_installed(package)}"
+        yield f"  who needs it: {self._who_needs(package)}"
+        yield from self._removal(package)
+
+    def _used(self, package: Package) -> Mark | None:
+        marks = (self._marks.get(path) for path in package.files if path not in package.metadata)
+        return next((mark for mark in marks if mark and mark.file_class is FileClass.USED), None)
+
+    def _why_installed(self, package: Package) -> str:
+        if package.requested:
+            return "it was asked for by name"
+        asked = [each.key for each in self._inventory.packages if each.requested]
+        way = graph.path_between(asked, package.key, self._edges)
+        if way:
+            return f"{way[0]} was asked for: {_arrows(way)}"
+        recommending = [each.key for each in self._inventory.packages if package.key in each.recommends]
+        if recommending:
+            return f"recommended by {_some(recommending)}"
+        if package.essential:
+            return "it is essential to its distribution"
+        above = self._dependents.get(package.key, ())
+        if above:
+            return f"required by {_some(above)}; nothing says what was asked for by name"
+        return "nothing that is installed requires it" + (
+            ", and it was not asked for by name" if package.requested is False else ""
+        )
+
+    def _who_needs(self, package: Package) -> str:
+        way = graph.path_between(self._direct, package.key, self._edges)
+        if not way:
+            return "nothing that runs requires it"
+        mark = self._direct[way[0]]
+        reason = f", {mark.uses[0].reason} {mark.uses[0].by}" if mark.uses else ""
+        used = f"{mark.path} is used{reason}"
+        return used if len(way) == 1 else f"{_arrows(way)}; of {way[0]} {used}"
+
+    def _removal(self, package: Package) -> Iterator[str]:
+        needed = {path for path, mark in self._marks.items() if mark.file_class is not FileClass.UNUSED}
+        candidates = graph.unneeded(self._inventory, needed.__contains__)
+        if package.key not in candidates:
+            why = "essential" if package.essential else "some of it, or of what requires it, is used or reachable"
+            yield f"  as a whole: it stays ({why})"
+            return
+        removals = graph.removals(self._inventory, candidates)
+        removal = next((each for each in removals if package.key in (each.key, *each.along)), None)
+        if removal is None:
+            yield "  as a whole: it could go with the packages that require it"
+            return
+        along = f" along with {_some(removal.along)}" if removal.along else ""
+        yield f"  as a whole: {removal.key} could go{along}: {command(self._named(removal.key))}"
+
+    def _named(self, key: str) -> Package:
+        return next(each for each in self._inventory.packages if each.key == key)
+
+
+def command(package: Package) -> str:
+    """Return the command that removes a package."""
+    return {
+        Manager.APT: f"apt-get purge --yes --auto-remove {package.name}",
+        Manager.PIP: f"pip uninstall --yes {package.name}",
+        Manager.CONDA: f"conda remove --yes --prefix {package.location} {package.name}",
+        Manager.APK: f"apk del {package.name}",
+        Manager.RPM: f"dnf remove --assumeyes {package.name}",
+        Manager.NPM: f"npm uninstall --global {package.name}",
+    }[package.manager]
+
+
+def _arrows(way: Sequence[str]) -> str:
+    return " → ".join(way)
+
+
+def _some(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - _NEAR} more" if len(keys) > _NEAR else ""
+    return ", ".join(keys[:_NEAR]) + more
