@@ -95,3 +95,30 @@ def test_any_text_gives_a_workload_or_a_usage_error(text: bytes) -> None:
         parse(text, "w.yaml")
     except UsageError as error:
         assert str(error).startswith("cannot")
+
+
+def test_ignored_findings_have_a_rule_a_reason_and_perhaps_a_last_day() -> None:
+    workload = parse(
+        b"ignore:\n- {rule: apt-lists, reason: ' apt runs at start ', until: 2027-01-31}\n"
+        b"- {rule: pip-cache, path: /root/**, reason: why}\n",
+        "w.yaml",
+    )
+    first, second = workload.ignore
+    assert (first.rule, first.reason, str(first.until), first.path) == (
+        "apt-lists", "apt runs at start", "2027-01-31", "",
+    )  # fmt: skip
+    assert (second.until, second.path) == (None, "/root/**")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{rule: a, reason: ' '}", "ignoring a has no reason"),
+        ("{rule: a}", "missing required field `reason`"),
+        ("{rule: a, reason: b, until: soon}", "ignore"),
+        ("{rule: a, reason: b, why: c}", "known keys: rule, reason, path, until"),
+    ],
+)
+def test_an_ignored_finding_without_a_reason_or_with_a_wrong_day_is_an_error(text: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        parse(f"ignore: [{text}]".encode(), "w.yaml")

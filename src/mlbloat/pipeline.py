@@ -6,6 +6,7 @@ workload ─── trace ──▶ [RunRecord] ── uses_of ──▶ [Use] �
 [Mark] ── make_plan ──▶ Plan ── write ──▶ image layout ── verify ──▶ Verdict ── publish ──▶ destination
 """
 
+import datetime
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -26,7 +27,7 @@ from mlbloat.model.mark import Mark
 from mlbloat.model.package import Inventory
 from mlbloat.model.report import Evidence, Report, SlimReport, Verdict
 from mlbloat.model.use import Level, RunRecord
-from mlbloat.model.workload import Run, Workload
+from mlbloat.model.workload import Ignore, Run, Workload
 from mlbloat.packages import explain as explaining_packages
 from mlbloat.packages import take_inventory
 from mlbloat.usage import explain as explaining
@@ -78,6 +79,8 @@ class Request:
     """Directory of what earlier runs learnt about layers; None: learn everything again."""
     limits: Limits = field(default_factory=Limits)
     """What an image may ask of this machine."""
+    today: datetime.date = field(default_factory=datetime.date.today)
+    """Decides which `ignore:` entries of the workload are over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +110,8 @@ class _Analysis:
     records: tuple[RunRecord, ...]
     marks: tuple[Mark, ...]
     evidence: Evidence
+    ignores: tuple[Ignore, ...]
+    today: datetime.date
 
 
 def scan(request: Request, talk: Talk = SILENCE) -> Report:
@@ -209,6 +214,7 @@ def _open(request: Request, space: Path, cache: Cache, talk: Talk, *, verified: 
 
 
 def _analyse(request: Request, space: Path, cache: Cache, talk: Talk, *, verified: bool = False) -> _Analysis:
+    findings.check(request.workload.ignore)
     records = tuple(record for profile in request.profiles for record in tracing.load_profile(profile))
     subject = _open(request, space / "original", cache, talk, verified=verified)
     tree, config, workload = subject.tree, subject.image.config, request.workload
@@ -226,7 +232,7 @@ def _analyse(request: Request, space: Path, cache: Cache, talk: Talk, *, verifie
         runs=tuple(metrics.run_report(record, tracing.uses_of((record,), tree, config), tree) for record in records),
         flags=(*subject.image.notes, *flags.flags_of(tree, records, workload)),
     )
-    return _Analysis(subject, inventory, records, marks, evidence)
+    return _Analysis(subject, inventory, records, marks, evidence, workload.ignore, request.today)
 
 
 def _require_evidence(request: Request, analysis: _Analysis) -> None:
@@ -268,13 +274,17 @@ def _traced(request: Request, subject: _Subject, run: Run, talk: Talk) -> RunRec
 def _measure(analysis: _Analysis, talk: Talk) -> Report:
     subject = analysis.subject
     with talk.stage("adding up"):
+        found = findings.find(subject.image, subject.tree, analysis.inventory, analysis.marks)
+        heard = findings.silence(found, analysis.ignores, analysis.today)
+        evidence = analysis.evidence
         return metrics.measure(
             image=subject.image,
             tree=subject.tree,
             inventory=analysis.inventory,
             marks=analysis.marks,
-            evidence=analysis.evidence,
-            findings=findings.find(subject.image, subject.tree, analysis.inventory, analysis.marks),
+            evidence=replace(evidence, flags=(*evidence.flags, *heard.flags)),
+            findings=heard.findings,
+            silenced=heard.silenced,
         )
 
 

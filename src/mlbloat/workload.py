@@ -1,5 +1,6 @@
 """Read a workload file: what to profile, what must hold afterwards (docs/workload.md)."""
 
+import datetime
 import re
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import msgspec
 import yaml
 
 from mlbloat.errors import UsageError
-from mlbloat.model.workload import Expect, Run, Workload
+from mlbloat.model.workload import Expect, Ignore, Run, Workload
 
 MAX_BYTES = 1 << 20
 """A workload file is written by hand; more than this is some other file."""
@@ -37,12 +38,20 @@ class _Run(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     stop: dict[str, Any] | None = None
 
 
+class _Ignore(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    rule: str
+    reason: str
+    path: str = ""
+    until: datetime.date | None = None
+
+
 class _File(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     image: str = ""
     profile: list[_Run] = msgspec.field(default_factory=list)
     verify: list[_Run] = msgspec.field(default_factory=list)
     keep: list[str] = msgspec.field(default_factory=list)
     drop: list[str] = msgspec.field(default_factory=list)
+    ignore: list[_Ignore] = msgspec.field(default_factory=list)
 
 
 def load(path: Path) -> Workload:
@@ -84,6 +93,7 @@ def parse(text: bytes, origin: str) -> Workload:
         verify=verify,
         keep=tuple(_rule(rule, origin) for rule in file.keep),
         drop=tuple(_rule(rule, origin) for rule in file.drop),
+        ignore=tuple(_ignore(entry, origin) for entry in file.ignore),
     )
 
 
@@ -113,6 +123,12 @@ def _rule(rule: str, origin: str) -> str:
     if not rule.startswith("/"):
         raise UsageError(f"cannot use workload file {origin}: rule {rule!r} must start with /, as in /opt/app/**")
     return rule
+
+
+def _ignore(entry: _Ignore, origin: str) -> Ignore:
+    if not entry.reason.strip():
+        raise UsageError(f"cannot use workload file {origin}: ignoring {entry.rule} has no reason; say why")
+    return Ignore(rule=entry.rule, reason=entry.reason.strip(), path=entry.path, until=entry.until)
 
 
 def _refuse_unsupported(run: _Run, where: str, origin: str) -> None:
@@ -151,7 +167,8 @@ def _where(error: msgspec.ValidationError) -> str:
     """msgspec says "… - at `$.profile[0].expect`": put the place first and list the keys that are known there."""
     text, _, place = str(error).partition(" - at `$")
     place = place.strip("`.").replace("key in ", "") or "the top level"
-    known = _File if place == "the top level" else _Expect if place.endswith("expect") else _Run
+    known: type[msgspec.Struct] = _File if place == "the top level" else _Run
+    known = _Expect if place.endswith("expect") else _Ignore if place.startswith("ignore") else known
     hint = f"; known keys: {', '.join(known.__struct_fields__)}" if "unknown field" in text else "; correct it"
     return f"{place}: {text[0].lower()}{text[1:]}{hint}"
 

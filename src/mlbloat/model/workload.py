@@ -1,5 +1,6 @@
 """What a user wants run: recorded for the profile, or held against the slim image."""
 
+import datetime
 from dataclasses import dataclass
 
 
@@ -29,6 +30,18 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ignore:
+    """Findings that somebody decided to live with."""
+
+    rule: str
+    reason: str
+    path: str = ""
+    """Glob that all paths of a finding must match; empty: any."""
+    until: datetime.date | None = None
+    """Last day of it; None: for ever."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     profile: tuple[Run, ...] = ()
     """Recorded; they must hold on the slim image too."""
@@ -38,4 +51,5 @@ class Workload:
     """Globs of paths kept at every level."""
     drop: tuple[str, ...] = ()
     """Globs of paths removed unless a run touched them."""
+    ignore: tuple[Ignore, ...] = ()
     image: str = ""

@@ -3,21 +3,20 @@
 dpkg and most wheels do not list `.pyc` files: they are compiled after unpacking (https://peps.python.org/pep-3147/).
 """
 
-import posixpath
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from mlbloat.model.filetree import FileTree, Kind
 from mlbloat.model.package import Package
 
-_CACHE = "__pycache__"
+_CACHE = "/__pycache__"
 
 
 def adopt(tree: FileTree, packages: Iterable[Package]) -> Iterator[Package]:
     """Yield the packages with the byte code of their modules among their files."""
     compiled = _compiled(tree)
     for package in packages:
-        extra = [path for source in package.files for path in compiled.get(source, ())]
+        extra = [path for source in package.files if source in compiled for path in compiled[source]]
         yield replace(package, files=tuple(sorted({*package.files, *extra}))) if extra else package
 
 
@@ -28,18 +27,19 @@ def _compiled(tree: FileTree) -> dict[str, list[str]]:
         if entry.path.endswith(".pyc"):
             source = _source(entry.path)
             # Where the module is a symbolic link, the byte code is beside the link, and its owner has the target.
-            canonical = source if source in tree and tree[source].kind is Kind.FILE else tree.find(source).path
+            module = tree.entries.get(source)
+            canonical = source if module is not None and module.kind is Kind.FILE else tree.find(source).path
             compiled.setdefault(canonical, []).append(entry.path)
     return compiled
 
 
 def _source(path: str) -> str:
     """Return the module that `d/__pycache__/m.cpython-311.opt-1.pyc` or `d/m.pyc` was compiled from."""
-    directory, name = posixpath.split(path)
-    if posixpath.basename(directory) != _CACHE:
+    directory, _, name = path.rpartition("/")
+    if not directory.endswith(_CACHE):
         return path[: -len("c")]
     stem = name.removesuffix(".pyc")
     before, _, optimisation = stem.rpartition(".")
     if optimisation.startswith("opt-"):
         stem = before
-    return posixpath.join(posixpath.dirname(directory), stem.rpartition(".")[0] + ".py")
+    return f"{directory.removesuffix(_CACHE)}/{stem.rpartition('.')[0]}.py"

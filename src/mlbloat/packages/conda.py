@@ -68,7 +68,7 @@ class _Source:
 def find(tree: FileTree) -> Installed:
     """Return the packages of every conda environment of the tree."""
     reader = DatabaseReader(tree)
-    metas = [path for path, entry in tree.items() if entry.kind is Kind.DIRECTORY and entry.name == _META]
+    metas = [path for path, entry in tree.entries.items() if entry.kind is Kind.DIRECTORY and entry.name == _META]
     packages = [package for meta in metas for package in _environment(reader, meta)]
     cached = condacache.find(reader)
     return Installed(packages=tuple(packages), cached=cached, problems=reader.problems)

@@ -67,7 +67,7 @@ def regular_files(tree: FileTree, paths: Iterable[str]) -> set[str]:
 def regular_file(tree: FileTree, path: str) -> Entry | None:
     """Return the regular file of the tree that a database means by a path."""
     # A path that is a key of the tree is canonical; only the others are worth the walk.
-    entry = tree.get(path) or tree.find(path, follow=False).entry
+    entry = tree.entries.get(path) or tree.find(path, follow=False).entry
     return entry if entry is not None and entry.kind is Kind.FILE else None
 
 
@@ -77,5 +77,7 @@ def files_below(tree: FileTree, directory: str) -> set[str]:
 
 def joined(directory: str, path: str) -> str:
     """Return where a path of a database lies when it is relative to a directory; it never leaves the root."""
+    if not path.startswith("/") and "./" not in path and "//" not in path and not path.endswith(("/", "..", "/.")):
+        return f"{directory}/{path}" if directory != "/" else f"/{path}"
     # POSIX lets normpath keep two leading slashes; the tree knows only one.
     return "/" + posixpath.normpath(posixpath.join(directory, path)).lstrip("/")

@@ -180,7 +180,7 @@ def _layers(report: Report) -> RenderableType:
 
 
 def _findings(report: Report) -> RenderableType | None:
-    if not report.findings:
+    if not report.findings and not report.silenced:
         return None
     shown = report.findings[:ROWS]
     title = f"Findings ({len(shown)} of {len(report.findings)})"
@@ -188,6 +188,9 @@ def _findings(report: Report) -> RenderableType | None:
     for finding in shown:
         advice = Padding(Text(finding.advice, style="dim"), (0, 0, 0, 2))
         table.add_row(size(finding.bytes), finding.rule, Group(Text(finding.title), advice))
+    for silent in report.silenced:
+        until = f" until {silent.until}" if silent.until else ""
+        table.add_row(size(silent.bytes), silent.rule, Text(f"silenced{until}: {silent.reason}", style="dim"))
     return table
 
 
