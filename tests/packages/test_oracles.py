@@ -1,0 +1,162 @@
+"""Databases that the real dpkg and pip wrote, and what they say of them: the same files for each package."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from mlbloat.image import load, squash
+from mlbloat.model.filetree import FileTree, Kind
+from mlbloat.model.package import Inventory
+from mlbloat.packages import take_inventory
+from tests.support.engines import missing, program
+
+pytestmark = pytest.mark.engine
+
+
+def run(*command: str | Path, **environment: str) -> str:
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, **environment})
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def read(root: Path, space: Path) -> tuple[FileTree, Inventory]:
+    tree = squash(load(f"dir:{root}", space))
+    return tree, take_inventory(tree)
+
+
+def regular(tree: FileTree, paths: list[str]) -> set[str]:
+    found = (tree.find(path, follow=False) for path in paths if path.startswith("/"))
+    return {there.path for there in found if there.entry is not None and there.entry.kind is Kind.FILE}
+
+
+def deb(directory: Path, name: str, files: dict[str, str], architecture: str = "all", **fields: str) -> Path:
+    """Build a package with dpkg-deb; what lies below /etc is a conffile."""
+    source = directory / f"{name}-{architecture}"
+    control = {
+        "Package": name, "Version": "1.0-1", "Architecture": architecture, "Maintainer": "a <a@b.org>",
+        "Description": "x", **{field.replace("_", "-"): value for field, value in fields.items()},
+    }  # fmt: skip
+    for path, text in files.items():
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        (source / path).write_text(text)
+    (source / "DEBIAN").mkdir(parents=True)
+    (source / "DEBIAN/control").write_text("".join(f"{field}: {value}\n" for field, value in control.items()))
+    (source / "DEBIAN/conffiles").write_text("".join(f"/{path}\n" for path in files if path.startswith("etc/")))
+    out = directory / f"{name}-{architecture}.deb"
+    run(program("dpkg-deb"), "--root-owner-group", "--build", source, out)
+    return out
+
+
+def test_dpkg_with_conffiles_diversions_and_a_foreign_architecture(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        missing("dpkg installs as root only")
+    root, build = tmp_path / "root", tmp_path / "build"
+    (root / "var/lib/dpkg/info").mkdir(parents=True)
+    (root / "var/lib/dpkg/updates").mkdir()
+    (root / "var/lib/dpkg/status").touch()
+    (root / "usr/lib").mkdir(parents=True)
+    (root / "lib").symlink_to("usr/lib")
+    native = run(program("dpkg"), "--print-architecture").strip()
+    foreign = "i386" if native != "i386" else "amd64"
+    dpkg = (program("dpkg"), f"--root={root}", "--force-not-root", "--force-script-chrootless", "--force-architecture")
+    shared = {"Multi_Arch": "same"}
+    first = [
+        deb(build, "tool", {"usr/bin/tool": "1", "etc/tool.conf": "x=1", "usr/share/doc/tool/copyright": "GPL"}),
+        deb(build, "lib", {"lib/native/lib.so": "64"}, native, **shared),
+        deb(build, "lib", {"lib/foreign/lib.so": "32"}, foreign, **shared),
+    ]
+    run(*dpkg, "--add-architecture", foreign)
+    run(*dpkg, "--install", *first)
+    divert = (program("dpkg-divert"), f"--root={root}", "--package", "better", "--rename")
+    run(*divert, "--divert", "/usr/bin/tool.plain", "--add", "/usr/bin/tool")
+    run(*dpkg, "--install", deb(build, "better", {"usr/bin/tool": "2"}))
+    (tmp_path / "space").mkdir()
+    tree, inventory = read(root, tmp_path / "space")
+    found = {package.name: package for package in inventory.packages}
+    # Nothing in this root says what is native: dpkg itself is not there, and one library is of each architecture.
+    assert {name.partition(":")[0] for name in found} == {"tool", "lib", "better"}
+    for name, package in found.items():
+        qualified = f"lib:{name.partition(':')[2] or min(native, foreign)}" if name.startswith("lib") else name
+        listed = run(*dpkg, "--listfiles", qualified).splitlines()
+        told = [line.rpartition(": ")[2] if line.startswith("diverted by ") else line for line in listed]
+        diverted = {"/usr/bin/tool"} if name == "tool" else set()
+        expected = regular(tree, [path for path in told if path not in diverted])
+        assert {path for path in package.files if not path.startswith("/var/lib/dpkg/")} == expected
+    assert "/usr/bin/tool.plain" in found["tool"].files
+    assert "/etc/tool.conf" in found["tool"].files
+    assert inventory.problems == ()
+
+
+def wheel(directory: Path, name: str, requires: str = "") -> Path:
+    info = f"{name}-1.0.dist-info"
+    files = {
+        f"{name}/__init__.py": "def main() -> None: ...\n",
+        f"{name}/data/table.csv": "1,2\n",
+        f"{name}-1.0.data/data/share/{name}/notes.txt": "notes",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{requires}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": f"[console_scripts]\n{name}-run = {name}:main\n",
+    }
+    path = directory / f"{name}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as out:
+        for inner, text in {
+            **files,
+            f"{info}/RECORD": "".join(f"{each},,\n" for each in (*files, f"{info}/RECORD")),
+        }.items():
+            out.writestr(inner, text)
+    return path
+
+
+def test_pip_with_scripts_data_files_and_compiled_modules(tmp_path: Path) -> None:
+    prefix = tmp_path / "root/usr/local"
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
+    wheel(tmp_path, "first", "Requires-Dist: second\n")
+    wheel(tmp_path, "second")
+    run(
+        *pip,
+        "install",
+        "--quiet",
+        "--no-index",
+        "--find-links",
+        tmp_path,
+        "--prefix",
+        prefix,
+        "--ignore-installed",
+        "first",
+    )
+    site = next(prefix.glob("lib/python*/site-packages"))
+    (tmp_path / "space").mkdir()
+    tree, inventory = read(tmp_path / "root", tmp_path / "space")
+    found = {package.name: package for package in inventory.packages}
+    assert {name: package.requested for name, package in found.items()} == {"first": True, "second": False}
+    for name, package in found.items():
+        shown = run(*pip, "show", "--files", name, PYTHONPATH=str(site)).partition("\nFiles:\n")[2].splitlines()
+        paths = [f"/{site.relative_to(tmp_path / 'root')}/{line.strip()}" for line in shown]
+        assert set(package.files) == regular(tree, paths)
+        assert f"/usr/local/bin/{name}-run" in package.files
+        assert f"/usr/local/share/{name}/notes.txt" in package.files
+        assert any(path.endswith(".pyc") for path in package.files)
+    assert inventory.problems == ()
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize("name", os.environ.get("MLBLOAT_CORPUS", "").split() or [""])
+def test_dpkg_inside_a_real_image_lists_the_same_files(name: str, tmp_path: Path) -> None:
+    script = 'dpkg-query -W -f \'${binary:Package}\\n\' | while read p; do echo "== $p"; dpkg -L "$p"; done'
+    docker = program("docker")
+    listed = run(docker, "run", "--rm", "--network", "none", "--entrypoint", "/bin/sh", name, "-c", script)
+    run(docker, "save", name, "-o", str(tmp_path / "image.tar"))
+    (tmp_path / "space").mkdir()
+    tree = squash(load(f"docker-archive:{tmp_path / 'image.tar'}", tmp_path / "space"))
+    found = {package.name: package for package in take_inventory(tree).packages if package.manager == "apt"}
+    for part in listed.split("== ")[1:]:
+        qualified, *paths = part.splitlines()
+        package = found[qualified.partition(":")[0]]
+        lists = {path for path in package.files if path.startswith("/var/lib/dpkg/")}
+        written = {path for path in package.metadata if path not in paths}  # what its programs wrote
+        compiled = {path for path in package.files if path.endswith(".pyc")}
+        assert set(package.files) - lists - written - compiled == regular(tree, paths) - compiled - written
