@@ -2,9 +2,9 @@
 
 import argparse
 
-from bench import reach, scan, size, trace
+from bench import packages, reach, scan, size, trace
 
-BENCHMARKS = (trace, scan, size, reach)
+BENCHMARKS = (trace, scan, size, reach, packages)
 
 
 def main() -> None:

@@ -274,7 +274,7 @@ def _traced(request: Request, subject: _Subject, run: Run, talk: Talk) -> RunRec
 def _measure(analysis: _Analysis, talk: Talk) -> Report:
     subject = analysis.subject
     with talk.stage("adding up"):
-        found = findings.find(subject.image, subject.tree, analysis.inventory, analysis.marks)
+        found = findings.find(subject.image, subject.tree, analysis.inventory, analysis.marks, subject.cache)
         heard = findings.silence(found, analysis.ignores, analysis.today)
         evidence = analysis.evidence
         return metrics.measure(

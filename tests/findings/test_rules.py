@@ -3,19 +3,22 @@
 import datetime
 import struct
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlbloat import findings
+from mlbloat.cache import open_store
 from mlbloat.errors import UsageError
 from mlbloat.model.mark import FileClass, Mark
 from mlbloat.model.package import CachedPackage, Inventory, Manager, Package, Problem
 from mlbloat.model.report import Finding
 from mlbloat.model.workload import Ignore
 from tests.findings.test_findings import image_of
-from tests.support.trees import Hard, tree_of
+from tests.support.trees import Hard, MemoryContents, tree_of
 
 SITE = "/usr/lib/python3.11/site-packages"
 MIB = 1 << 20
@@ -287,3 +290,15 @@ def test_every_rule_has_a_name_of_its_own_and_a_remedy_that_is_one_instruction()
     for rule in findings.RULES:
         assert rule.remedy.split()[0] in ("RUN", "COPY", "ENV"), rule.name
         assert "\n" not in rule.remedy + rule.finds + rule.example
+
+
+def test_what_was_learnt_of_files_is_not_read_again(tmp_path: Path) -> None:
+    tree = tree_of({"/a": b"a" * MIB, "/b": b"a" * MIB, "/lib/a.so": elf(100_000)})
+    marks = tuple(Mark(each.path, None, FileClass.REACHABLE, ()) for each in tree.files())
+    nothing = Inventory(packages=(), owners={})
+    with open_store(tmp_path, "1") as cache:
+        known = replace(tree, layers=("sha256:" + "0" * 64,))
+        first = findings.find(image_of(), known, nothing, marks, cache)
+        again = findings.find(image_of(), replace(known, contents=MemoryContents({})), nothing, marks, cache)
+    assert {each.rule for each in first} == {"duplicate-files", "unstripped-symbols"}
+    assert again == first

@@ -5,6 +5,7 @@ A rule is a function and its description in the RULES of one of the modules here
 
 from collections.abc import Iterable
 
+from mlbloat.cache import Cache, Facts, NoCache
 from mlbloat.findings import caches, copies, installed, leftovers, shadowed, unneeded
 from mlbloat.findings.scene import MAX_PATHS, Rule, Scene
 from mlbloat.findings.silence import Heard, silence
@@ -33,9 +34,23 @@ def check(ignores: Iterable[Ignore]) -> None:
     _check(ignores, [rule.name for rule in RULES])
 
 
-def find(image: Image, tree: FileTree, inventory: Inventory, marks: tuple[Mark, ...]) -> tuple[Finding, ...]:
+def find(
+    image: Image, tree: FileTree, inventory: Inventory, marks: tuple[Mark, ...], cache: Cache | None = None
+) -> tuple[Finding, ...]:
     """Return what the rules found, most bytes first; nothing that would free no bytes, but what is an error."""
-    scene = Scene(image=image, tree=tree, inventory=inventory, marks=marks)
+    kept = cache or NoCache()
+    scene = Scene(
+        image=image,
+        tree=tree,
+        inventory=inventory,
+        marks=marks,
+        symbols=Facts(kept, "symbols/1", int),
+        beginnings=Facts(kept, "beginning/1", bytes),
+        digests=Facts(kept, "digest/1", bytes),
+    )
     found = [finding for rule in RULES for finding in rule.find(rule, scene)]
+    scene.symbols.save()
+    scene.beginnings.save()
+    scene.digests.save()
     worth = (finding for finding in found if finding.bytes or finding.severity == "error")
     return tuple(sorted(worth, key=lambda finding: (-finding.bytes, finding.rule, finding.title)))

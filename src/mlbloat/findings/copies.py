@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
+from mlbloat.cache import Facts
 from mlbloat.findings.scene import MAX_PATHS, Groups, Rule, Scene, largest, without
 from mlbloat.model.filetree import Entry
 from mlbloat.model.mark import FileClass
@@ -29,8 +30,8 @@ def _identical(rule: Rule, scene: Scene) -> Iterator[Finding]:
             by_size.setdefault(entry.size_bytes, {}).setdefault(entry.inode, entry)
     groups: Groups = {}
     for same_size in by_size.values():
-        for alike in _split(scene, same_size.values(), 1):
-            for same in _split(scene, alike, None):
+        for alike in _split(scene, same_size.values(), scene.beginnings, 1):
+            for same in _split(scene, alike, scene.digests, None):
                 first = min(same, key=lambda entry: (entry.path not in scene.touched, entry.path))
                 for entry in same:
                     if entry is not first and entry.path not in scene.touched:
@@ -38,15 +39,20 @@ def _identical(rule: Rule, scene: Scene) -> Iterator[Finding]:
     yield rule.finding(scene, "Files that the image has twice, byte for byte", groups, _linked(scene, groups))
 
 
-def _split(scene: Scene, entries: Iterable[Entry], blocks: int | None) -> list[list[Entry]]:
+def _split(scene: Scene, entries: Iterable[Entry], known: Facts[bytes], blocks: int | None) -> list[list[Entry]]:
     """Return the groups of two and more that have the same content, up to some blocks."""
     entries = list(entries)
     if len(entries) < 2:
         return []
     found: dict[bytes, list[Entry]] = {}
     for entry in entries:
-        with scene.tree.open(entry) as stream:
-            found.setdefault(_digest(stream, blocks), []).append(entry)
+        key = scene.tree.content_key(entry)
+        digest = known.get(key)
+        if digest is None:
+            with scene.tree.open(entry) as stream:
+                digest = _digest(stream, blocks)
+            known.put(key, digest)
+        found.setdefault(digest, []).append(entry)
     return [group for group in found.values() if len(group) > 1]
 
 
@@ -97,7 +103,11 @@ def _symbols(rule: Rule, scene: Scene) -> Iterator[Finding]:
         wanted = mark.file_class is not FileClass.UNUSED and entry.size_bytes >= MIN_SYMBOL_BYTES
         if wanted and entry.inode not in seen and (".so" in entry.name or entry.mode & 0o111):
             seen.add(entry.inode)
-            found = _symbol_bytes(scene, entry)
+            key = scene.tree.content_key(entry)
+            found = scene.symbols.get(key)
+            if found is None:
+                found = _symbol_bytes(scene, entry)
+                scene.symbols.put(key, found)
             if found >= MIN_SYMBOL_BYTES:
                 groups[entry.path], sizes[entry.path] = [entry], found
     paths = sorted(groups, key=lambda path: (-sizes[path], path))[:MAX_PATHS]

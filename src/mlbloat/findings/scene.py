@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from mlbloat.cache import Facts
 from mlbloat.model import graph
 from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.image import Image
@@ -31,6 +32,12 @@ class Scene:
     tree: FileTree
     inventory: Inventory
     marks: tuple[Mark, ...]
+    symbols: Facts[int]
+    """Bytes for debuggers in a file."""
+    beginnings: Facts[bytes]
+    """Digest of a file's first block."""
+    digests: Facts[bytes]
+    """Digest of a whole file."""
 
     @cached_property
     def files(self) -> tuple[Entry, ...]:
