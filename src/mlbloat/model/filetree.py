@@ -120,6 +120,10 @@ class FileTree(Mapping[str, Entry]):
         """Paths directly in a directory, sorted; empty for what is not one."""
         return self._children.get(directory, ())
 
+    def directories(self) -> Iterator[str]:
+        """Every directory that holds something; there are far fewer of them than files."""
+        return iter(self._children)
+
     def below(self, directory: str) -> Iterator[Entry]:
         """Every entry under a directory, itself not included; a directory comes before what is in it."""
         waiting = list(reversed(self.children(directory)))

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from mlbloat.model.filetree import FileTree, Kind
+from mlbloat.model.filetree import FileTree
 from mlbloat.model.package import Manager, Package
 from mlbloat.packages import condacache
 from mlbloat.packages.database import DatabaseReader, joined, regular_files, text_of
 from mlbloat.packages.describing import describing
 from mlbloat.packages.installed import Installed
 
-_META = "conda-meta"
+_META = "/conda-meta"
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _SPECS = re.compile(r"#\s*(\w+)\s+specs:\s*(.*)")
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
@@ -68,7 +68,7 @@ class _Source:
 def find(tree: FileTree) -> Installed:
     """Return the packages of every conda environment of the tree."""
     reader = DatabaseReader(tree)
-    metas = [path for path, entry in tree.entries.items() if entry.kind is Kind.DIRECTORY and entry.name == _META]
+    metas = sorted(path for path in tree.directories() if path.endswith(_META))
     packages = [package for meta in metas for package in _environment(reader, meta)]
     cached = condacache.find(reader)
     return Installed(packages=tuple(packages), cached=cached, problems=reader.problems)

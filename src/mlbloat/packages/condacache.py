@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from mlbloat.model.filetree import Entry
+from mlbloat.model.filetree import Entry, Kind
 from mlbloat.model.package import CachedPackage, Manager
 from mlbloat.packages.database import DatabaseReader
 
@@ -30,7 +30,9 @@ MAX_UNPACKED_BYTES = 4 << 20
 MAX_READ_BYTES = 1 << 20
 MAX_DIRECTORY_BYTES = 1 << 20
 """End of a `.conda` file, which has three members."""
+_INFO = "/info"
 _INDEX = "info/index.json"
+_CACHE = "/pkgs"
 _ARCHIVES = (".conda", ".tar.bz2")
 _THEN = "name and version are taken from the file's name"
 
@@ -42,13 +44,14 @@ class _Index(msgspec.Struct):
 
 def find(reader: DatabaseReader) -> tuple[CachedPackage, ...]:
     """Return what lies in package caches, in order of path; archives count beside unpacked ones and in a `pkgs`."""
-    unpacked = [path.removesuffix("/" + _INDEX) for path in reader.tree if path.endswith("/" + _INDEX)]
+    directories = [posixpath.dirname(path) for path in reader.tree.directories() if path.endswith(_INFO)]
+    unpacked = [path for path in directories if f"{path}/{_INDEX}" in reader.tree]
     caches = {posixpath.dirname(path) for path in unpacked}
+    caches.update(path for path in reader.tree.directories() if path.endswith(_CACHE))
     found = [_package(reader, path, f"{path}/{_INDEX}", reader.read(f"{path}/{_INDEX}")) for path in unpacked]
-    for entry in reader.tree.files():
-        directory = posixpath.dirname(entry.path) if entry.path.endswith(_ARCHIVES) else ""
-        if directory and (directory in caches or posixpath.basename(directory) == "pkgs"):
-            found.append(_package(reader, entry.path, entry.path, _of_archive(reader, entry)))
+    for path in (child for cache in caches for child in reader.tree.children(cache)):
+        if path.endswith(_ARCHIVES) and reader.tree[path].kind is Kind.FILE:
+            found.append(_package(reader, path, path, _of_archive(reader, reader.tree[path])))
     return tuple(sorted((package for package in found if package is not None), key=lambda package: package.path))
 
 

@@ -12,7 +12,7 @@ from mlbloat.model.filetree import FileTree, Kind
 from mlbloat.packages.database import DatabaseReader, text_of
 
 _VERSIONED = re.compile(r"/python(3\.\d+)t?/")
-_STANDARD_LIBRARY = re.compile(r"(.*)/python(3\.\d+)t?/os\.pyc?")
+_STANDARD_LIBRARY = re.compile(r"(.*)/python(3\.\d+)t?")
 _PREFIX = re.compile(r"(.*)/lib(?:32|64)?/python[0-9.]*t?/(?:site|dist)-packages")
 _SYSTEM_SITE = re.compile(r"^\s*include-system-site-packages\s*=\s*true\s*$", re.MULTILINE | re.IGNORECASE)
 _NO_PYTHON = "3.11"
@@ -115,8 +115,12 @@ def _version(location: str, libraries: Mapping[str, str]) -> str:
 
 def _standard_libraries(tree: FileTree) -> dict[str, str]:
     """Return the directories of standard libraries and their versions."""
-    matches = (_STANDARD_LIBRARY.fullmatch(path) for path in tree if path.endswith(("/os.py", "/os.pyc")))
-    return {posixpath.dirname(match[0]): match[2] for match in matches if match}
+    matches = (_STANDARD_LIBRARY.fullmatch(path) for path in sorted(tree.directories()) if "/python3." in path)
+    return {match[0]: match[2] for match in matches if match and _has_os(tree, match[0])}
+
+
+def _has_os(tree: FileTree, directory: str) -> bool:
+    return f"{directory}/os.py" in tree or f"{directory}/os.pyc" in tree
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from mlbloat.model.filetree import FileTree, Kind
+from mlbloat.model.filetree import FileTree
 from mlbloat.model.package import Manager, Package
 from mlbloat.packages.database import DatabaseReader, files_below
 from mlbloat.packages.describing import describing
@@ -27,7 +27,7 @@ class _Manifest(msgspec.Struct):
 def find(tree: FileTree) -> Installed:
     """Return the global modules, each with all that lies below it: what it needs is in a `node_modules` of its own."""
     reader = DatabaseReader(tree)
-    places = [path for path, entry in tree.items() if path.endswith(_GLOBAL) and entry.kind is Kind.DIRECTORY]
+    places = sorted(path for path in tree.directories() if path.endswith(_GLOBAL))
     packages = (_package(reader, place, path) for place in places for path in _modules(tree, place))
     return Installed(packages=tuple(found for found in packages if found), problems=reader.problems)
 

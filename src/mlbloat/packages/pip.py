@@ -69,7 +69,7 @@ def find(tree: FileTree) -> Installed:
     """Return the distributions that importlib.metadata would find in the image."""
     reader = DatabaseReader(tree)
     read = (_distribution(reader, path) for path in _record_paths(tree))
-    linked = (_linked(reader, path) for path in tree if path.endswith(_LINK) and _in_site(path))
+    linked = (_linked(reader, path) for path in _in_sites(tree) if path.endswith(_LINK))
     distributions = _one_each(reader, (found for found in (*read, *linked) if found is not None))
     listed = {path for found in distributions if found.recorded for path in found.files}
     needs = _needs(reader, distributions)
@@ -129,9 +129,16 @@ class _Asked:
 
 def _record_paths(tree: FileTree) -> list[str]:
     """Return every dist-info and egg-info that an import system may look at."""
-    paths = [path for path in tree if path.endswith((*_RECORDS, _EGG)) and _is_record(path)]
+    directories = {path for path in tree.directories() if path.endswith((*_RECORDS, _EGG))}
+    directories.update(path for path in _in_sites(tree) if path.endswith(_RECORDS))
+    paths = sorted(filter(_is_record, directories))
     holders = {posixpath.dirname(path) for path in paths if _in_site(path) or f"{path}/RECORD" in tree}
     return [path for path in paths if _is_installed(tree, path, holders)]
+
+
+def _in_sites(tree: FileTree) -> Iterator[str]:
+    """Yield what lies directly in places of installation: a record may be a file there."""
+    return (path for place in tree.directories() if place.endswith(_SITES) for path in tree.children(place))
 
 
 def _is_record(path: str) -> bool:

@@ -3,6 +3,7 @@
 https://pip.pypa.io/en/stable/reference/requirements-file-format/. They count where no installer left a REQUESTED file.
 """
 
+import itertools
 import posixpath
 import re
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ _INCLUDED = re.compile(r"(?:-r|--requirement)[\s=]*(\S.*)")
 
 def names(tree: FileTree) -> frozenset[str]:
     """Return the normalised names that the requirement files of a tree ask for, files that they include among them."""
-    waiting = [path for path in tree if _is_requirement_file(path)][:MAX_FILES]
+    waiting = list(itertools.islice(_requirement_files(tree), MAX_FILES))
     seen: set[str] = set()
     found: set[str] = set()
     while waiting and len(seen) < MAX_FILES:
@@ -44,11 +45,14 @@ def names(tree: FileTree) -> frozenset[str]:
     return frozenset(found)
 
 
-def _is_requirement_file(path: str) -> bool:
-    if not path.endswith((".txt", ".in")) or _ELSEWHERE.search(path):
-        return False
-    directory, name = posixpath.split(path)
-    return _NAME.fullmatch(name) is not None or posixpath.basename(directory) == _DIRECTORY
+def _requirement_files(tree: FileTree) -> Iterator[str]:
+    for directory in sorted(tree.directories()):
+        if _ELSEWHERE.search(f"{directory}/"):
+            continue
+        anything = posixpath.basename(directory) == _DIRECTORY
+        for path in tree.children(directory):
+            if path.endswith((".txt", ".in")) and (anything or _NAME.fullmatch(posixpath.basename(path))):
+                yield path
 
 
 def _lines(text: str) -> Iterator[str]:
