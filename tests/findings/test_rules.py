@@ -170,6 +170,12 @@ def test_the_cache_of_conda_says_what_is_installed_nowhere() -> None:
     assert told.paths == (directory,)
 
 
+def test_a_package_of_conda_unpacked_elsewhere_makes_no_cache_of_what_lies_beside_it() -> None:
+    beside = CachedPackage(manager=Manager.CONDA, name="a", version="1", path="/srv/a-1-0")
+    told = found({"/srv/a-1-0/lib/a.so": b"xx", "/srv/data": b"yyy"}, cached=(beside,))["conda-cache"]
+    assert (told.bytes, told.paths) == (2, ("/srv/a-1-0",))
+
+
 APT = (
     package(Manager.APT, "app", "/bin/app", requires=("apt:lib@/",), recommends=("apt:extra@/",), requested=True),
     package(Manager.APT, "lib", "/lib/lib", requested=False),
@@ -194,6 +200,15 @@ def test_packages_that_nothing_needs_are_named_with_the_command_for_their_tops()
     assert told.paths == ("apt:only@/", "apt:tool@/", "apt:extra@/")
     assert told.title.startswith("3 packages of apt ")
     assert told.advice.endswith("apt-get purge --yes --auto-remove tool extra")
+
+
+def test_a_remedy_does_not_remove_the_tool_that_it_runs() -> None:
+    manager = package(Manager.APT, "apt", "/usr/bin/apt-get", requested=True)
+    told = found({**APT_FILES, "/usr/bin/apt-get": "7777777"}, *APT, manager, used=("/bin/app",))["unused-packages"]
+    assert told.bytes == 3 + 4 + 5 + 7
+    assert told.advice.endswith("apt-get purge --yes --auto-remove tool extra")
+    told = found({"/usr/bin/apt-get": "7"}, manager)["unused-packages"]
+    assert told.advice.endswith(" UNUSED")
 
 
 def test_packages_that_are_only_recommended_are_avoided_by_one_option() -> None:

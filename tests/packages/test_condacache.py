@@ -43,6 +43,13 @@ def test_archives_elsewhere_are_somebodys_data() -> None:
     assert cached({"/data/set.tar.bz2": b"BZh9", "/home/a/x.conda": b"PK"}) == []
 
 
+def test_an_index_of_something_else_is_no_package() -> None:
+    index = '{"name": "app", "version": "1"}'
+    assert cached({"/srv/site/info/index.json": index, "/srv/my-web-app/info/index.json": index}) == []
+    listed: dict[str, bytes | str | None] = {"/srv/a-1-0/info/index.json": index, "/srv/a-1-0/info/files": ""}
+    assert [path for *_, path in cached(listed)] == ["/srv/a-1-0"]
+
+
 @pytest.mark.parametrize("form", ["conda", "tar.bz2"])
 def test_a_broken_archive_is_a_problem_and_its_name_serves(form: str) -> None:
     content = archive(Built(name="numbers", form=form))  # type: ignore[arg-type] # of the parameters

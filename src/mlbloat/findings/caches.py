@@ -24,20 +24,19 @@ def _cache(rule: Rule, scene: Scene, *, title: str, part: str, directory: re.Pat
 def _conda(rule: Rule, scene: Scene) -> Iterator[Finding]:
     prefixes = {package.location for package in scene.of_manager(Manager.CONDA)}
     cached = scene.inventory.cached
-    places = {
-        *(posixpath.join(prefix, "pkgs") for prefix in prefixes),
-        *(posixpath.dirname(package.path) for package in cached),
-    }
-    directory = re.compile(
-        "|".join([r"(?s:.*)/\.conda/pkgs(?=/)", *(re.escape(each) + "(?=/)" for each in sorted(places))])
-    )
+    places = {posixpath.join(prefix, "pkgs") for prefix in prefixes}
+    for package in cached:
+        above = posixpath.dirname(package.path)
+        places.add(above if posixpath.basename(above) == "pkgs" else package.path)
+    expressions = [r"(?s:.*)/\.conda/pkgs(?=/)", *(re.escape(each) + "(?=/|$)" for each in sorted(places))]
+    directory = re.compile("|".join(expressions))
     installed = {(package.name, package.version) for package in scene.of_manager(Manager.CONDA)}
     named = {(package.name, package.version) for package in cached}
     title = "Package cache of conda"
     if named:
         title += f" ({len(named)} packages, {len(named - installed)} of them installed nowhere)"
     # A cache may be anywhere, and only paths below one are worth the expression.
-    below = tuple(f"{place}/" for place in places)
+    below = tuple(places)
     entries = (
         entry
         for entry in scene.files

@@ -17,6 +17,8 @@ _INSTALL = {
     Manager.RPM: "dnf install --assumeyes --setopt=install_weak_deps=False PACKAGES",
     Manager.NPM: "npm install --global PACKAGES",
 }
+_TOOLS = frozenset({"/usr/bin/apt-get", "/sbin/apk", "/usr/sbin/apk", "/usr/bin/apk", "/usr/bin/dnf", "/usr/bin/dnf-3"})
+"""What a remedy runs cannot be what it removes."""
 _REMOVE = {
     Manager.APT: "apt-get purge --yes --auto-remove",
     Manager.PIP: "pip uninstall --yes",
@@ -33,8 +35,9 @@ def _unused(rule: Rule, scene: Scene) -> Iterator[Finding]:
     for manager in Manager:
         packages = [scene.packages[key] for key in sorted(candidates) if scene.packages[key].manager is manager]
         title = f"{len(packages)} packages of {manager} of which nothing is needed, and that nothing needed requires"
-        removed = _by_size(scene, [package for package in tops if package.manager is manager])
-        advice = f"RUN {_INSTALL[manager]} && {_REMOVE[manager]} {_names(removed)}"
+        able = [package for package in tops if package.manager is manager and _TOOLS.isdisjoint(package.files)]
+        removal = f"{_REMOVE[manager]} {_names(_by_size(scene, able))}"
+        advice = f"RUN {_INSTALL[manager]} && {removal}" if able else ""
         yield _finding(rule, scene, title, packages, advice)
 
 
@@ -66,7 +69,7 @@ def _finding(rule: Rule, scene: Scene, title: str, packages: Sequence[Package], 
         title=title,
         bytes=freed(scene, scene.entries_of(packages)),
         paths=tuple(package.key for package in _by_size(scene, packages)),
-        advice=advice,
+        advice=advice or rule.remedy,
     )
 
 

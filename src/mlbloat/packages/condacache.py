@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from mlbloat.model.filetree import Entry, Kind
+from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.package import CachedPackage, Manager
 from mlbloat.packages.database import DatabaseReader
 
@@ -45,7 +45,7 @@ class _Index(msgspec.Struct):
 def find(reader: DatabaseReader) -> tuple[CachedPackage, ...]:
     """Return what lies in package caches, in order of path; archives count beside unpacked ones and in a `pkgs`."""
     directories = [posixpath.dirname(path) for path in reader.tree.directories() if path.endswith(_INFO)]
-    unpacked = [path for path in directories if f"{path}/{_INDEX}" in reader.tree]
+    unpacked = [path for path in directories if _is_package(reader.tree, path)]
     caches = {posixpath.dirname(path) for path in unpacked}
     caches.update(path for path in reader.tree.directories() if path.endswith(_CACHE))
     found = [_package(reader, path, f"{path}/{_INDEX}", reader.read(f"{path}/{_INDEX}")) for path in unpacked]
@@ -53,6 +53,14 @@ def find(reader: DatabaseReader) -> tuple[CachedPackage, ...]:
         if path.endswith(_ARCHIVES) and reader.tree[path].kind is Kind.FILE:
             found.append(_package(reader, path, path, _of_archive(reader, reader.tree[path])))
     return tuple(sorted((package for package in found if package is not None), key=lambda package: package.path))
+
+
+def _is_package(tree: FileTree, path: str) -> bool:
+    """Tell an unpacked package from a directory that has an `info/index.json` for reasons of its own."""
+    if f"{path}/{_INDEX}" not in tree or posixpath.basename(path).count("-") < 2:
+        return False
+    listed = any(f"{path}/info/{name}" in tree for name in ("paths.json", "files"))
+    return listed or posixpath.dirname(path).endswith(_CACHE)
 
 
 def _package(reader: DatabaseReader, path: str, source: str, content: bytes | None) -> CachedPackage | None:
