@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ Found = set[tuple[str, str, str]]
 def artifacts(image: Path) -> list[dict[str, Any]]:
     """What syft finds in an image, of the managers that both know."""
     environment = {**os.environ, "SYFT_CHECK_FOR_APP_UPDATE": "false"}
-    command = [program("syft"), "scan", f"docker-archive:{image}", "-o", "json", "-q"]
+    beside = Path(sys.executable).with_name("syft")  # where pip puts it, in the PATH or not
+    found = str(beside) if beside.exists() else program("syft")
+    command = [found, "scan", f"docker-archive:{image}", "-o", "json", "-q"]
     ended = subprocess.run(command, capture_output=True, env=environment, timeout=120, check=True)
     return [each for each in json.loads(ended.stdout)["artifacts"] if each["type"] in TYPES]
 
