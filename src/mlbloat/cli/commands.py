@@ -276,7 +276,7 @@ def verify(
 @_command("mlbloat explain docker:app:1 /usr/lib/x86_64-linux-gnu/libc.so.6 -- python3 /app/main.py")
 def explain(
     image: options.Image,
-    path: Annotated[str | None, typer.Argument(metavar="[PATH]", help="Absolute path of a file in the image.")] = None,
+    path: Annotated[str | None, typer.Argument(metavar="PATH", help="Absolute path of a file in the image.")] = None,
     command: options.Command = None,
     package: Annotated[
         str | None,
