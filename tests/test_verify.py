@@ -10,8 +10,9 @@ import pytest
 from mlbloat.errors import RunError
 from mlbloat.model.container import Outcome
 from mlbloat.model.filetree import FileTree, Kind
+from mlbloat.model.step import Step
 from mlbloat.model.use import Access, Action, RunRecord
-from mlbloat.model.workload import Expect, Run, Workload
+from mlbloat.model.workload import Exec, Expect, Request, Run, Service, Workload
 from mlbloat.verify import (
     MAX_DIFFERENCES,
     check_run,
@@ -186,6 +187,66 @@ def test_a_profile_run_that_fails_is_refused_with_its_last_words() -> None:
 def test_a_stream_that_must_be_the_same_is_compared_byte_for_byte(was: str, now: str, found: tuple[str, ...]) -> None:
     assert check_run(Expect(same=("stdout",)), outcome(stdout=was), outcome(stdout=now)) == found
     assert check_run(Expect(), outcome(stdout=was), outcome(stdout=now)) == ()
+
+
+_ASKED = Service(
+    requests=(Request(url="http://a/x", same_body=True), Request(url="http://a/y", status=404, pattern="none")),
+    exec=(Exec(run=("check",), expect=Expect(same=("stdout",))),),
+)
+_READY = Step(kind="ready", what="ready tcp a:80")
+
+
+def served(x: bytes = b"x", y: int = 404, check: bytes = b"c", *, failure: str = "") -> Outcome:
+    steps = (
+        _READY,
+        Step(kind="request", what="GET http://a/x", status=200, body=x),
+        Step(kind="request", what="GET http://a/y", status=y, body=b"none such"),
+        Step(kind="exec", what="exec check", status=0, body=check, failure=failure),
+    )
+    return replace(outcome(stdout="log\n"), steps=steps)
+
+
+@pytest.mark.parametrize(
+    ("ran", "failures"),
+    [
+        (served(), ()),
+        (served(y=200), ("GET http://a/y: status is 200, expected 404 (none such)",)),
+        (served(failure="it hangs"), ("exec check: it hangs (log)",)),
+        (
+            replace(outcome(stderr="no port\n"), steps=(replace(_READY, failure="not ready within 1 seconds"),)),
+            ("ready tcp a:80: not ready within 1 seconds (no port)",),
+        ),
+        (outcome(stdout="bye\n"), ("it ended before anything could be asked of it (bye)",)),
+    ],
+)
+def test_answers_of_a_service_are_held_against_expectations(ran: Outcome, failures: tuple[str, ...]) -> None:
+    assert expectation_failures(Expect(), ran, _ASKED) == failures
+
+
+def test_without_an_expectation_an_answer_must_be_below_400() -> None:
+    request = Service(requests=(Request(url="http://a/y"),))
+    ran = replace(outcome(), steps=(Step(kind="request", what="GET http://a/y", status=500, body=b"oh"),))
+    assert expectation_failures(Expect(), ran, request) == ("GET http://a/y: status is 500, expected below 400 (oh)",)
+
+
+@pytest.mark.parametrize(
+    ("now", "found"),
+    [
+        (served(), ()),
+        (served(x=b"z"), ("GET http://a/x: body differs from the original's in line 1: 'z', was 'x'",)),
+        (served(check=b"d"), ("exec check: stdout differs from the original's in line 1: 'd', was 'c'",)),
+        (replace(served(), exit=1), ("exit status is 1, the original's 0",)),
+    ],
+)
+def test_answers_that_must_be_the_same_are_compared(now: Outcome, found: tuple[str, ...]) -> None:
+    assert check_run(Expect(exit=None, same=("exit",)), served(), now, _ASKED) == found
+
+
+def test_another_request_to_the_same_service_is_held_out() -> None:
+    other = replace(_ASKED, requests=())
+    runs = (Run(name="a", service=_ASKED), Run(name="b", service=other))
+    assert is_held_out(Workload(profile=runs[:1], verify=runs[1:]))
+    assert not is_held_out(Workload(profile=runs[:1], verify=(replace(runs[0], name="c"),)))
 
 
 def runner(results: Mapping[str, Outcome | RunError], called: list[str]) -> Callable[[Run], Outcome]:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlbloat.errors import UsageError
-from mlbloat.model.workload import Expect, Run, Workload
+from mlbloat.model.workload import Exec, Expect, Mount, Ready, Request, Run, Service, Stop, Workload
 from mlbloat.workload import command, load, parse
 
 
@@ -45,6 +45,56 @@ def test_a_full_file_becomes_a_workload(tmp_path: Path) -> None:
     )
 
 
+def test_a_service_is_read_with_all_that_is_asked_of_it(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    path = tmp_path / "w.yaml"
+    path.write_text(
+        """
+        profile:
+          - name: serve
+            network: host
+            mounts: ["./data:/data:ro"]
+            ready: {tcp: 8080, timeout_seconds: 5}
+            requests:
+              - http: "http://[::1]:8080/p?q"
+                method: post
+                body: "x"
+                headers: {A: 1}
+                expect: {status: 201, same: body}
+            exec: [{run: [app, check], expect: {exit: 1}}]
+            stop: {signal: sigquit, timeout_seconds: 2}
+          - name: log
+            ready: {log: up}
+          - name: elsewhere
+            ready: {tcp: "127.0.0.2:1"}
+        """
+    )
+    first, second, third = load(path).profile
+    assert first == Run(
+        name="serve",
+        network="host",
+        mounts=(Mount(source=str(tmp_path / "data"), target="/data", read_only=True),),
+        expect=Expect(exit=None, same=("exit",)),
+        service=Service(
+            ready=Ready(tcp=("127.0.0.1", 8080), timeout_seconds=5),
+            requests=(
+                Request(
+                    url="http://[::1]:8080/p?q",
+                    method="POST",
+                    body=b"x",
+                    headers=(("A", "1"),),
+                    status=201,
+                    same_body=True,
+                ),
+            ),
+            exec=(Exec(run=("app", "check"), expect=Expect(exit=1)),),
+            stop=Stop(signal="QUIT", timeout_seconds=2),
+        ),
+    )
+    assert second.service == Service(ready=Ready(log="up"))
+    assert third.service == Service(ready=Ready(tcp=("127.0.0.2", 1)))
+
+
 def test_a_command_is_a_workload_with_one_run() -> None:
     assert command(("nginx", "-t")).profile == (Run(name="nginx -t", run=("nginx", "-t")),)
 
@@ -60,14 +110,28 @@ def test_a_command_is_a_workload_with_one_run() -> None:
         ("profile: [{run: [a], args: [b]}]", "has both `run` and `args`"),
         ("profile: [{timeout_seconds: 0}]", "give a number above 0"),
         ("profile: [{expect: {stdout: '('}}]", "expects stdout by a wrong regular expression"),
-        ("profile: [{expect: {same: output}}]", "it takes stdout, stderr"),
-        ("verify: [{ready: {tcp: 80}}]", "verify[0] has `ready`, and services do not work yet"),
-        ("verify: [{requests: []}]", "services do not work yet"),
-        ("verify: [{exec: []}]", "services do not work yet"),
-        ("verify: [{stop: {}}]", "services do not work yet"),
-        ("profile: [{network: host}]", "only `none` works yet"),
+        ("profile: [{expect: {same: output}}]", "it takes stdout or stderr or exit"),
+        ("verify: [{ready: {}}]", "verify[0].ready needs one of `http: URL`, `tcp: PORT` and `log: REGEX`"),
+        ("verify: [{ready: {tcp: 80, log: up}}]", "give exactly one"),
+        ("verify: [{ready: {tcp: 65536}}]", "it takes a port, or HOST:PORT"),
+        ("verify: [{ready: {tcp: web}}]", "it takes a port, or HOST:PORT"),
+        ("verify: [{ready: {log: '('}}]", "expects log by a wrong regular expression"),
+        ("verify: [{ready: {http: 'https://a/'}}]", "it takes a URL such as http://127.0.0.1:8080/health"),
+        ("verify: [{ready: {tcp: 80, timeout_seconds: 0}}]", "give a number above 0"),
+        ("verify: [{requests: [{url: x}]}]", "known keys: http, method, headers, body, expect, timeout_seconds"),
+        ("verify: [{requests: [{http: 'http://a/ b'}]}]", "requests[0] has `http: http://a/ b`"),
+        ("verify: [{requests: [{http: 'http://a', method: 'GET /x'}]}]", "it takes a word such as GET"),
+        ("verify: [{requests: [{http: 'http://a', headers: {'A b': c}}]}]", "names and values are plain ASCII text"),
+        ('verify: [{requests: [{http: "http://a", headers: {A: "b\\r\\nC: d"}}]}]', "are plain ASCII text"),
+        ("verify: [{requests: [{http: 'http://a', expect: {exit: 0}}]}]", "known keys: status, body, same"),
+        ("verify: [{exec: [{run: []}]}]", "verify[0].exec[0] has an empty `run`"),
+        ("verify: [{stop: {signal: HALT}}]", "it takes a name such as TERM or QUIT"),
+        ("profile: [{network: bridge}]", "`network: bridge`, which takes a container daemon"),
+        ("profile: [{network: outside}]", "it takes none or host"),
         ("profile: [{gpus: all}]", "only `none` works yet"),
-        ("profile: [{mounts: ['./a:/a']}]", "which do not work yet"),
+        ("profile: [{mounts: ['./a:a']}]", "it takes SOURCE:/TARGET or SOURCE:/TARGET:ro"),
+        ("profile: [{mounts: ['/:/proc/x']}]", "the container's own /proc/x stays"),
+        ("profile: [{mounts: ['./no-such:/a']}]", "there is no /no-such; paths are relative to the workload file"),
         ("profile: [{name: a}]\nverify: [{name: a}]", "two runs are named 'a'"),
         ("keep: [app/**]", "must start with /"),
         ("a: [", "not YAML"),

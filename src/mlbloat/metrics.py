@@ -31,6 +31,7 @@ from mlbloat.model.report import (
     SilencedReport,
     Totals,
 )
+from mlbloat.model.step import reports_of
 from mlbloat.model.use import Level, RunRecord, Use
 
 UNOWNED = "unowned"
@@ -107,6 +108,7 @@ def run_report(record: RunRecord, touched: Iterable[Use], tree: FileTree) -> Run
         seconds=round(record.seconds, 3),
         exit=record.exit,
         files=len({entry.inode for entry in entries if entry.kind is Kind.FILE}),
+        steps=reports_of(record.steps),
     )
 
 

@@ -15,8 +15,9 @@ from mlbloat.model.container import Outcome
 from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.plain import plain
 from mlbloat.model.report import SideReport, Verdict, VerdictRun
+from mlbloat.model.step import Step, reports_of
 from mlbloat.model.use import Access, RunRecord
-from mlbloat.model.workload import Expect, Run, Workload
+from mlbloat.model.workload import Exec, Expect, Request, Run, Service, Workload
 
 MAX_DIFFERENCES = 50
 """More are counted, not listed."""
@@ -160,11 +161,12 @@ def _history_differences(before: Mapping[str, Any], after: Mapping[str, Any]) ->
 # Runs
 
 
-def expectation_failures(expect: Expect, ran: Ran) -> tuple[str, ...]:
+def expectation_failures(expect: Expect, ran: Ran, service: Service | None = None) -> tuple[str, ...]:
     """Return what a run did not meet of its own expectations; `same` needs a second run and is not looked at."""
     failures = []
     if isinstance(ran, Outcome) and ran.timed_out:
         failures.append(f"it did not end within {ran.seconds:.0f} seconds")
+    failures += _step_failures(service, ran)
     if expect.exit is not None and ran.exit != expect.exit:
         failures.append(f"exit status is {ran.exit}, expected {expect.exit}{_last_words(ran)}")
     for stream, pattern, output in (("stdout", expect.stdout, ran.stdout), ("stderr", expect.stderr, ran.stderr)):
@@ -173,9 +175,56 @@ def expectation_failures(expect: Expect, ran: Ran) -> tuple[str, ...]:
     return tuple(failures)
 
 
+def _step_failures(service: Service | None, ran: Ran) -> Iterator[str]:
+    """Yield what a service did not answer, or answered otherwise than expected."""
+    for step in ran.steps:
+        if step.failure:
+            yield f"{plain(step.what)}: {plain(step.failure)}{_last_log_lines(ran)}"
+    for one, step in _answered(service, ran):
+        if isinstance(one, Exec):
+            command = Outcome(exit=step.status or 0, stdout=step.body, stderr=step.stderr, seconds=step.seconds)
+            wrong = iter(expectation_failures(one.expect, command))
+        else:
+            wrong = _response_failures(one, step)
+        yield from (f"{plain(step.what)}: {text}" for text in wrong)
+    if service is not None and not ran.steps and not (isinstance(ran, Outcome) and ran.timed_out):
+        yield f"it ended before anything could be asked of it{_last_log_lines(ran)}"
+
+
+def _answered(service: Service | None, ran: Ran) -> Iterator[tuple[Request | Exec, Step]]:
+    """Yield what was asked of a service, with the answer, as far as there is one."""
+    asked: tuple[Request | Exec, ...] = () if service is None else (*service.requests, *service.exec)
+    steps = (step for step in ran.steps if step.kind in ("request", "exec"))
+    return ((one, step) for one, step in zip(asked, steps, strict=False) if not step.failure)
+
+
+def _response_failures(request: Request, step: Step) -> Iterator[str]:
+    if request.status is None and (step.status or 0) >= 400:
+        yield f"status is {step.status}, expected below 400{_shown(step.body)}"
+    elif request.status not in (None, step.status):
+        yield f"status is {step.status}, expected {request.status}{_shown(step.body)}"
+    if request.pattern and not re.search(request.pattern, step.body.decode(errors="replace")):
+        yield f"nothing in the body matches {plain(request.pattern)!r}{_shown(step.body)}"
+
+
+def _step_differences(service: Service | None, original: Ran, slim: Ran) -> Iterator[str]:
+    """Yield the answers that had to be the same as the original's and are not."""
+    for (one, was), (_, now) in zip(_answered(service, original), _answered(service, slim), strict=False):
+        what = plain(now.what)
+        if isinstance(one, Request):
+            if one.same_body and was.body != now.body:
+                yield f"{what}: body differs from the original's {_first_difference(was.body, now.body)}"
+            continue
+        if "exit" in one.expect.same and was.status != now.status:
+            yield f"{what}: exit status is {now.status}, the original's {was.status}"
+        for stream, before, after in (("stdout", was.body, now.body), ("stderr", was.stderr, now.stderr)):
+            if stream in one.expect.same and before != after:
+                yield f"{what}: {stream} differs from the original's {_first_difference(before, after)}"
+
+
 def require_expectations(run: Run, record: Ran) -> None:
     """Refuse a profile run that does not meet its own expectations: what it touched is no profile of anything."""
-    failures = expectation_failures(run.expect, record)
+    failures = expectation_failures(run.expect, record, run.service)
     if failures:
         raise RunError(
             f"cannot use run {plain(run.name)!r}: {'; '.join(failures)}; "
@@ -183,10 +232,12 @@ def require_expectations(run: Run, record: Ran) -> None:
         )
 
 
-def check_run(expect: Expect, original: Ran, slim: Ran) -> tuple[str, ...]:
+def check_run(expect: Expect, original: Ran, slim: Ran, service: Service | None = None) -> tuple[str, ...]:
     """Return what the run on the slim image did not meet, and where it had to equal the original's and does not."""
-    differences = list(expectation_failures(expect, slim))
-    for stream in expect.same:
+    differences = [*expectation_failures(expect, slim, service), *_step_differences(service, original, slim)]
+    if "exit" in expect.same and original.exit != slim.exit:
+        differences.append(f"exit status is {slim.exit}, the original's {original.exit}{_last_words(slim)}")
+    for stream in (name for name in expect.same if name != "exit"):
         was, now = (original.stdout, slim.stdout) if stream == "stdout" else (original.stderr, slim.stderr)
         if was != now:
             differences.append(f"{stream} differs from the original's {_first_difference(was, now)}")
@@ -211,7 +262,7 @@ def verify(
     runs = []
     for run in workload.profile:
         record = records.get(run.name)
-        was = record if record is not None and _tells_enough(record, run.expect) else _outcome(original, run)
+        was = record if record is not None and _tells_enough(record, run) else _outcome(original, run)
         runs.append(_verdict_run("profile", run, was, slim, missed))
     for run in workload.verify:
         runs.append(_verdict_run("verify", run, _outcome(original, run), slim, missed))
@@ -225,8 +276,15 @@ def verify(
 
 def is_held_out(workload: Workload) -> bool:
     """Tell whether some verify run is not a profile run over again."""
-    profiled = {(run.run, run.args, run.environment) for run in workload.profile}
-    return any((run.run, run.args, run.environment) not in profiled for run in workload.verify)
+    profiled = {_asked(run) for run in workload.profile}
+    return any(_asked(run) not in profiled for run in workload.verify)
+
+
+def _asked(run: Run) -> tuple[object, ...]:
+    """What a run does: two runs of a service differ when something else is asked of it."""
+    service = run.service
+    asked = () if service is None else (service.requests, service.exec)
+    return (run.run, run.args, run.environment, asked)
 
 
 def missing_files(accesses: Iterable[Access], original: FileTree, slim: FileTree) -> tuple[str, ...]:
@@ -240,10 +298,13 @@ def missing_files(accesses: Iterable[Access], original: FileTree, slim: FileTree
     return tuple(missing)
 
 
-def _tells_enough(record: RunRecord, expect: Expect) -> bool:
-    """A record from a profile file has no output; then the run is made again."""
-    streams = {"stdout": record.stdout, "stderr": record.stderr}
-    return not expectation_failures(expect, record) and all(streams[stream] for stream in expect.same)
+def _tells_enough(record: RunRecord, run: Run) -> bool:
+    """A record from a profile file has neither output nor answers; then the run is made again."""
+    if run.service is not None and not record.steps:
+        return False
+    streams = {"stdout": record.stdout, "stderr": record.stderr, "exit": b"known"}
+    fine = not expectation_failures(run.expect, record, run.service)
+    return fine and all(streams[stream] for stream in run.expect.same)
 
 
 def _verdict_run(
@@ -253,20 +314,20 @@ def _verdict_run(
     slim: Execute,
     missed: Callable[[Run, Ran], tuple[str, ...]] | None,
 ) -> VerdictRun:
-    wrong = expectation_failures(run.expect, was)
+    wrong = expectation_failures(run.expect, was, run.service)
     now = _outcome(slim, run)
     if wrong:
         differences = tuple(f"fails on the original too: {text}" for text in wrong)
     else:
-        differences = check_run(run.expect, was, now)
+        differences = check_run(run.expect, was, now, run.service)
         if differences and missed is not None:
             differences += _missing_sentences(missed(run, now))
     return VerdictRun(
         name=run.name,
         kind=kind,
         passed=not differences,
-        original=SideReport(exit=was.exit, seconds=was.seconds),
-        slim=SideReport(exit=now.exit, seconds=now.seconds),
+        original=SideReport(exit=was.exit, seconds=was.seconds, steps=reports_of(was.steps)),
+        slim=SideReport(exit=now.exit, seconds=now.seconds, steps=reports_of(now.steps)),
         differences=_bounded(differences),
     )
 
@@ -298,6 +359,21 @@ def _line(text: str | None) -> str:
 def _last_words(ran: Ran) -> str:
     lines = [line.strip() for line in ran.stderr[-4000:].decode(errors="replace").splitlines() if line.strip()]
     return f" ({' | '.join(plain(line[:200]) for line in lines[-3:])})" if lines else ""
+
+
+def _last_log_lines(ran: Ran) -> str:
+    """A service may complain on either stream."""
+    lines = [line.strip() for stream in (ran.stdout, ran.stderr) for line in _text_lines(stream)[-5:]]
+    return f" ({' | '.join(plain(line[:200]) for line in lines if line)})" if any(lines) else ""
+
+
+def _text_lines(output: bytes) -> list[str]:
+    return output[-4000:].decode(errors="replace").splitlines()
+
+
+def _shown(body: bytes) -> str:
+    text = " ".join(body[:400].decode(errors="replace").split())
+    return f" ({plain(text[:200])})" if text else ""
 
 
 def _bounded(differences: Iterable[str]) -> tuple[str, ...]:

@@ -142,8 +142,8 @@ def test_a_directory_without_permission_is_known_before_work_starts(
         ("profile:\n  - runn: [true]\n", "profile[0]: object contains unknown field `runn`; known keys: name, run, "),
         ("profil: []\n", "the top level: object contains unknown field `profil`; known keys: image, profile, "),
         (
-            "profile:\n  - ready: {tcp: 80}\n",
-            "has `ready`, and services do not work yet; use a run that ends by itself",
+            "profile:\n  - ready: {tcp: http}\n",
+            "profile[0].ready has `tcp: http`; it takes a port, or HOST:PORT",
         ),
         ("profile: [\n", "not YAML"),
     ],

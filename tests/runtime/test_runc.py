@@ -7,7 +7,7 @@ from tests.support.sandbox import container
 def test_the_bundle_is_at_least_as_tight_as_docker() -> None:
     document = runc.configuration(container("tool", "a"), "/scratch/run-1", frozenset({"open"}))
     linux, process = document["linux"], document["process"]
-    assert [namespace["type"] for namespace in linux["namespaces"]] == ["pid", "ipc", "uts", "mount", "network"]
+    assert [namespace["type"] for namespace in linux["namespaces"]] == ["pid", "ipc", "uts", "mount"]
     assert "/proc/kcore" in linux["maskedPaths"]
     assert "/proc/sys" in linux["readonlyPaths"]
     assert linux["resources"]["devices"] == [{"allow": False, "access": "rwm"}]

@@ -1,6 +1,10 @@
 """What to start in a root file system, and how it ended."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+from mlbloat.model.step import Step
+from mlbloat.model.workload import Mount, Service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +20,9 @@ class Container:
     groups: tuple[int, ...]
     hostname: str = "mlbloat"
     timeout_seconds: float = 300.0
+    service: Service | None = None
+    network: Literal["none", "host"] = "none"
+    mounts: tuple[Mount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,5 +34,7 @@ class Outcome:
     seconds: float
     """From the start of the process to its end; set-up is not in it."""
     timed_out: bool = False
+    steps: tuple[Step, ...] = ()
+    """Of a service."""
     flags: tuple[str, ...] = ()
     """Plain sentences about what was different from the image's own engine, such as a missing namespace."""

@@ -6,6 +6,7 @@ Format history: 1, first.
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mlbloat.model.step import StepReport
 from mlbloat.model.use import LevelName
 
 FORMAT = 1
@@ -45,6 +46,8 @@ class RunReport:
     exit: int
     files: int
     """Regular files of the image that this run touched."""
+    steps: tuple[StepReport, ...] = ()
+    """Of a service: what was asked of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +192,8 @@ class SlimReport:
 class SideReport:
     exit: int
     seconds: float
+    steps: tuple[StepReport, ...] = ()
+    """Of a service: what was asked of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

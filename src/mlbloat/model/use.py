@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Literal
 
+from mlbloat.model.step import Step
+
 LevelName = Literal["traced", "linked", "safe", "package"]
 _NAMES: tuple[LevelName, ...] = ("traced", "linked", "safe", "package")
 
@@ -101,5 +103,7 @@ class RunRecord:
     stdout: bytes
     stderr: bytes
     accesses: tuple[Access, ...] = ()
+    steps: tuple[Step, ...] = ()
+    """Of a service."""
     flags: tuple[str, ...] = ()
     """Plain sentences about what this run could not see or did differently."""

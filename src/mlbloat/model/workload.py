@@ -2,6 +2,7 @@
 
 import datetime
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +15,74 @@ class Expect:
     """Regular expression searched in the decoded output; empty: anything."""
     stderr: str = ""
     same: tuple[str, ...] = ()
-    """Streams (`stdout`, `stderr`) that must equal the original's byte for byte."""
+    """Streams (`stdout`, `stderr`) that must equal the original's byte for byte; `exit`: the same exit status."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """When a service may be asked; exactly one of the first three is set."""
+
+    http: str = ""
+    """A URL that answers with a status below 400."""
+    tcp: tuple[str, int] | None = None
+    """An address that accepts connections."""
+    log: str = ""
+    """A regular expression that a line of stdout or stderr matches."""
+    timeout_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP request, sent from inside the container's network."""
+
+    url: str
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    status: int | None = None
+    """Expected; None: anything below 400."""
+    pattern: str = ""
+    """Regular expression searched in the decoded body of the response; empty: anything."""
+    same_body: bool = False
+    """The body must equal the original's byte for byte."""
+    timeout_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exec:
+    """One command in the running container, as the image's user."""
+
+    run: tuple[str, ...]
+    expect: Expect
+    timeout_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    signal: str = "TERM"
+    timeout_seconds: float = 10.0
+    """Then it is killed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    ready: Ready | None = None
+    """None: as soon as it is started."""
+    requests: tuple[Request, ...] = ()
+    exec: tuple[Exec, ...] = ()
+    """After the requests."""
+    stop: Stop = Stop()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A directory or file of this machine that the container sees in place of what its image has there."""
+
+    source: str
+    """Absolute."""
+    target: str
+    """Absolute inside the container."""
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +95,10 @@ class Run:
     environment: tuple[tuple[str, str], ...] = ()
     timeout_seconds: float = 300.0
     expect: Expect = Expect()
+    service: Service | None = None
+    """What to do with a run that does not end by itself; None: wait for its end."""
+    network: Literal["none", "host"] = "none"
+    mounts: tuple[Mount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

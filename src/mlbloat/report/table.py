@@ -11,6 +11,7 @@ from rich.text import Text
 
 from mlbloat.model.plain import plain
 from mlbloat.model.report import PackageReport, Report, Verdict
+from mlbloat.model.step import StepReport
 from mlbloat.report.units import count, percent, size
 
 ROWS = 12
@@ -221,9 +222,14 @@ def _verdict_lines(verdict: Verdict) -> RenderableType:
         word = "PASS" if run.passed else "FAIL"
         seconds = f"({run.original.seconds:.1f} s before, {run.slim.seconds:.1f} s after)"
         lines.append(Text(f"  {word}  {run.kind:<8} {run.name}  {seconds}"))
+        lines.extend(Text(f"        {_answer(step)}") for step in run.slim.steps if step.kind in ("request", "exec"))
         lines.extend(Text(f"        {difference}") for difference in run.differences)
     lines.extend(Text(f"  FAIL  {difference}") for difference in verdict.differences)
     return Group(*lines)
+
+
+def _answer(step: StepReport) -> str:
+    return f"{_shortened(plain(step.what), 90)}  {'no answer' if step.status is None else step.status}"
 
 
 def _judgement(verdict: Verdict) -> str:

@@ -36,6 +36,9 @@ def container_of(config: ImageConfig, run: Run, tree: FileTree) -> Container:
         groups=user.groups,
         hostname=_HOSTNAME,
         timeout_seconds=run.timeout_seconds,
+        service=run.service,
+        network=run.network,
+        mounts=run.mounts,
     )
 
 

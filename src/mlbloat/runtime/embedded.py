@@ -68,5 +68,7 @@ def spec_of(container: Container, rootfs: Path, directory: str, traced: bool) ->
         "hostname": container.hostname,
         "filter": "",
         "traced": traced,
+        "network": container.network,
+        "mounts": [(mount.source, mount.target, mount.read_only) for mount in container.mounts],
         "runc": "",
     }

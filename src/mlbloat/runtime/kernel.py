@@ -116,13 +116,36 @@ def unshare(flags: int) -> None:
     _check(_libc.unshare(flags), "unshare")
 
 
-def leave_chroot() -> None:
-    """Make the root of this mount namespace the root again; entering a mount namespace does that, even one's own."""
-    descriptor = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+def enter_mount_namespace(process: int) -> None:
+    """Enter the mount namespace of a process; the root is then that namespace's."""
+    descriptor = os.open(f"/proc/{process}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     try:
         _check(_libc.setns(descriptor, CLONE_NEWNS), "setns")
     finally:
         os.close(descriptor)
+
+
+def leave_chroot() -> None:
+    """Make the root of this mount namespace the root again; entering a mount namespace does that, even one's own."""
+    enter_mount_namespace(os.getpid())
+
+
+_OPEN_TREE, _MOVE_MOUNT = 428, 429
+_OPEN_TREE_CLONE, _RECURSIVE, _EMPTY_PATH = 1, 0x8000, 4
+
+
+def take_tree(source: str) -> int:
+    """Return a descriptor of a copy of the mounts at a path, which is nowhere yet (open_tree, Linux 5.2)."""
+    flags = _OPEN_TREE_CLONE | _RECURSIVE | os.O_CLOEXEC
+    result = _libc.syscall(ctypes.c_long(_OPEN_TREE), -100, os.fsencode(source), ctypes.c_uint(flags))
+    return _check(result, f"bind {source}")
+
+
+def put_tree(descriptor: int, target: str) -> None:
+    """Mount what `take_tree` returned."""
+    path = os.fsencode(target)
+    result = _libc.syscall(ctypes.c_long(_MOVE_MOUNT), descriptor, b"", -100, path, ctypes.c_uint(_EMPTY_PATH))
+    _check(result, f"mount on {target}")
 
 
 def pivot_root(new: str, old: str) -> None:

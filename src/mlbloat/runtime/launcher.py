@@ -15,14 +15,16 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from types import FrameType
 
 from mlbloat.runtime import kernel, launchrunc, rootmount, sandbox
 from mlbloat.runtime.descendants import kill_descendants
 from mlbloat.runtime.messages import Spec, send
+from mlbloat.runtime.orders import obey
 
-_NAMESPACES = kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS | kernel.CLONE_NEWNET
-"""All but the process namespace, which the next child enters: that one has to be the container."""
+_NAMESPACES = kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
+"""All but the network's, and the process namespace, which the next child enters: that one has to be the container."""
 _CHROOT_FLAG = (
     "the container was isolated by chroot alone, because this process may not create namespaces: it shared "
     "the network and the process table of where mlbloat runs, and had no /proc"
@@ -47,7 +49,7 @@ def _works(isolation: str) -> bool:
             if isolation == "chroot":
                 os.chroot("/")
             else:
-                enter(isolation, 0, 0)
+                enter(isolation, 0, 0, "none")
                 kernel.unshare(kernel.CLONE_NEWPID)
                 rootmount.make_private()
                 kernel.mount("tmpfs", "/", "tmpfs")
@@ -57,13 +59,14 @@ def _works(isolation: str) -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
-def enter(isolation: str, uid: int, gid: int) -> None:
+def enter(isolation: str, uid: int, gid: int, network: str) -> None:
     """Enter new namespaces; in a user namespace this user is the container's only one."""
+    namespaces = _NAMESPACES | (kernel.CLONE_NEWNET if network == "none" else 0)
     if isolation == "root":
-        kernel.unshare(_NAMESPACES)
+        kernel.unshare(namespaces)
     elif isolation == "user":
         mine = (os.geteuid(), os.getegid())
-        kernel.unshare(kernel.CLONE_NEWUSER | _NAMESPACES)
+        kernel.unshare(kernel.CLONE_NEWUSER | namespaces)
         for name, text in (
             ("setgroups", "deny"),
             ("uid_map", f"{uid} {mine[0]} 1"),
@@ -80,10 +83,10 @@ def _user_flags(spec: Spec) -> list[str]:
     return flags
 
 
-def _run_embedded(spec: Spec, control: socket.socket) -> None:
+def _run_embedded(spec: Spec, control: socket.socket, orders: socket.socket) -> None:
     isolation = spec["isolation"]
     kernel.adopt_orphans()
-    enter(isolation, spec["uid"], spec["gid"])
+    enter(isolation, spec["uid"], spec["gid"], spec["network"])
     if isolation == "chroot":
         root, flags = os.path.join(spec["directory"], "merged"), [_CHROOT_FLAG]
         rootmount.copy_root(spec["rootfs"], root)
@@ -92,7 +95,7 @@ def _run_embedded(spec: Spec, control: socket.socket) -> None:
         root, flags = rootmount.mount_root(spec["rootfs"], spec["directory"], user_namespace=isolation == "user")
         flags += _user_flags(spec) if isolation == "user" else []
     with _child(spec, root, isolation, control, flags) as child:
-        _, status = os.waitpid(child, 0)
+        status = obey(child, orders, partial(_start_beside, spec, root, isolation, control, child))
         ended = time.monotonic()
         kill_descendants()
         send(control, {"ended": exit_status(status), "at": ended})
@@ -118,11 +121,34 @@ def _child(spec: Spec, root: str, isolation: str, control: socket.socket, flags:
         kill_descendants()
 
 
+def _start_beside(
+    spec: Spec, root: str, isolation: str, control: socket.socket, first: int, argv: list[str], stdout: int, stderr: int
+) -> int:
+    """Start one more command in the container of the process `first`; what is wrong with it goes to its stderr."""
+    with _undisturbed():
+        child = os.fork()
+        if child == 0:
+            try:
+                _as_a_child()
+                os.dup2(stdout, 1)
+                os.dup2(stderr, 2)
+                sandbox.join({**spec, "argv": argv}, root, isolation, control, first)
+            except (sandbox.CommandError, OSError) as error:
+                os.write(2, f"cannot run {argv[0]!r}: {error}\n".encode(errors="replace"))
+            finally:
+                os._exit(127)
+    return child
+
+
+def _as_a_child() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    kernel.signal_when_parent_dies(signal.SIGKILL)
+
+
 def _be_container(spec: Spec, root: str, isolation: str, control: socket.socket, flags: list[str], alive: int) -> None:
     try:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        kernel.signal_when_parent_dies(signal.SIGKILL)
+        _as_a_child()
         if select.select([alive], [], [], 0)[0]:
             os._exit(1)  # the launcher died before the line above
         sandbox.become(spec, root, isolation, control, flags)
@@ -162,20 +188,21 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Run one container; the arguments are the descriptors of the specification and of the control socket."""
+    """Run one container; the arguments are the descriptors of the specification, the control and the orders socket."""
     signal.signal(signal.SIGTERM, _stop)
     kernel.signal_when_parent_dies(signal.SIGTERM)
-    control = socket.socket(fileno=int(sys.argv[2]))
+    control, orders = (socket.socket(fileno=int(argument)) for argument in sys.argv[2:4])
     control.set_inheritable(False)
+    orders.set_inheritable(False)
     with open(int(sys.argv[1]), encoding="ascii") as stream:
         spec: Spec = json.load(stream)
     if os.getppid() != spec["parent"]:
         return
     try:
         if spec["engine"] == "runc":
-            launchrunc.run(spec, control)
+            launchrunc.run(spec, control, orders)
         elif spec["engine"] == "embedded":
-            _run_embedded(spec, control)
+            _run_embedded(spec, control, orders)
         else:
             send(control, {"ended": 0, "text": " ".join(isolations())})
     except OSError as error:

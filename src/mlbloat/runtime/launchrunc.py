@@ -5,32 +5,43 @@ ours to wait for.
 """
 
 import contextlib
+import json
 import os
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 
 from mlbloat.runtime import kernel, rootmount, sandbox
 from mlbloat.runtime.descendants import kill_descendants
 from mlbloat.runtime.messages import Spec, receive_descriptor, send
+from mlbloat.runtime.orders import obey
 
 _SOCKET = "listener"
 _PID_FILE = "pid"
+_PROCESS_FILE = "process.json"
 _LOG = "runc.log"
 _CREATE_SECONDS = 8.0
 
 
-def run(spec: Spec, control: socket.socket) -> None:
+def run(spec: Spec, control: socket.socket, orders: socket.socket) -> None:
     kernel.adopt_orphans()
     kernel.unshare(kernel.CLONE_NEWNS)
+    if spec["network"] == "none":
+        # Ours, which the container shares, so that requests can be sent from inside of it.
+        kernel.unshare(kernel.CLONE_NEWNET)
+        sandbox.loopback_up()
     rootmount.make_private()
     root, flags = rootmount.mount_root(spec["rootfs"], spec["directory"], user_namespace=False)
     _write_name_files(root, spec["hostname"])
     os.chdir(spec["directory"])
-    with _deleted_at_the_end(spec):
-        if not _create(spec, control):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening, _deleted_at_the_end(spec):
+        listening.bind(_SOCKET)  # relative: the length of a socket's name is limited to 107 bytes
+        listening.listen(1)
+        listening.settimeout(0.02)
+        if not _create(spec, control, listening):
             return
         with open(_PID_FILE, encoding="ascii") as stream:
             child = int(stream.read())
@@ -41,9 +52,21 @@ def run(spec: Spec, control: socket.socket) -> None:
         if _runc(spec, "start", _name(spec), quiet=True).wait():
             send(control, {"failed": "command", "text": _last_words()})
             return
-        _, status = os.waitpid(child, 0)
+        more = [(listening.fileno(), partial(_hand_over, listening, control))]
+        status = obey(child, orders, partial(_execute, spec), more)
         code = os.waitstatus_to_exitcode(status)
         send(control, {"ended": code if code >= 0 else 128 - code, "at": time.monotonic()})
+
+
+def _execute(spec: Spec, argv: list[str], stdout: int, stderr: int) -> int:
+    """Start one more command in the container, as the first one was started."""
+    with open("config.json", encoding="utf-8") as stream:
+        process = {**json.load(stream)["process"], "args": argv}
+    with open(_PROCESS_FILE, "w", encoding="utf-8") as stream:
+        json.dump(process, stream)
+    command = _command(spec, "exec", "--process", _PROCESS_FILE, _name(spec))
+    outputs = [(os.POSIX_SPAWN_DUP2, stdout, 1), (os.POSIX_SPAWN_DUP2, stderr, 2)]
+    return os.posix_spawn(spec["runc"], command, os.environ, file_actions=outputs)
 
 
 def _write_name_files(root: str, hostname: str) -> None:
@@ -63,25 +86,24 @@ def _name(spec: Spec) -> str:
 
 def _runc(spec: Spec, *arguments: str, quiet: bool = False) -> "subprocess.Popen[bytes]":
     """Start runc. `create` gives its own output to the container; what others say must not get between."""
-    command = [spec["runc"], "--root", os.path.join(spec["directory"], "state"), "--log", _LOG, *arguments]
     output = subprocess.DEVNULL if quiet else None
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    return subprocess.Popen(_command(spec, *arguments), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
 
-def _create(spec: Spec, control: socket.socket) -> bool:
+def _command(spec: Spec, *arguments: str) -> list[str]:
+    return [spec["runc"], "--root", os.path.join(spec["directory"], "state"), "--log", _LOG, *arguments]
+
+
+def _create(spec: Spec, control: socket.socket, listening: socket.socket) -> bool:
     """Create the container; hand the listener over as soon as runc sends it."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
-        listening.bind(_SOCKET)  # relative: the length of a socket's name is limited to 107 bytes
-        listening.listen(1)
-        listening.settimeout(0.02)
-        sent = not spec["traced"]
-        with _finished(_runc(spec, "create", "--bundle", ".", "--pid-file", _PID_FILE, _name(spec))) as creating:
-            while creating.poll() is None:
-                # runc may fail before it sends anything: accept() alone would wait for ever.
-                sent = sent or _hand_over(listening, control)
-                if sent:
-                    creating.wait()
+    sent = not spec["traced"]
+    with _finished(_runc(spec, "create", "--bundle", ".", "--pid-file", _PID_FILE, _name(spec))) as creating:
+        while creating.poll() is None:
+            # runc may fail before it sends anything: accept() alone would wait for ever.
             sent = sent or _hand_over(listening, control)
+            if sent:
+                creating.wait()
+        sent = sent or _hand_over(listening, control)
     if creating.returncode:
         text = _last_words()
         # 'exec: "name": stat name: no such file or directory', among others

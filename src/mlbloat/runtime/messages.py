@@ -32,6 +32,9 @@ class Spec(TypedDict):
     filter: str
     """A seccomp program, hex; embedded only."""
     traced: bool
+    network: Literal["none", "host"]
+    mounts: list[tuple[str, str, bool]]
+    """Source, target, whether it is read-only."""
     runc: str
     """The program's path; empty for other engines."""
 
@@ -59,16 +62,30 @@ _LARGEST_BYTES = 1 << 16
 
 def send(control: socket.socket, message: Message, *descriptors: int) -> None:
     """Send a message. Touches no file: it is called under the filter that stops at every path."""
-    beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(descriptors)}i", *descriptors))]
-    control.sendmsg([json.dumps(message).encode()], beside if descriptors else [])
+    control.sendmsg([json.dumps(message).encode()], pack_descriptors(*descriptors))
+
+
+def pack_descriptors(*descriptors: int) -> list[tuple[int, int, bytes]]:
+    """Return what sendmsg takes to send descriptors beside a packet."""
+    packed = struct.pack(f"{len(descriptors)}i", *descriptors)
+    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, packed)] if descriptors else []
 
 
 def receive(control: socket.socket) -> tuple[Message | None, list[int]]:
     """Return the next message and its descriptors; None when the other end is closed."""
-    try:
-        data, beside, _, _ = control.recvmsg(_LARGEST_BYTES, socket.CMSG_SPACE(4 * 4), socket.MSG_CMSG_CLOEXEC)
-    except ConnectionResetError:
+    data, descriptors = receive_packet(control)
+    if not data:
         return None, []
+    message: Message = json.loads(data)
+    return message, descriptors
+
+
+def receive_packet(connection: socket.socket) -> tuple[bytes, list[int]]:
+    """Return the next packet and its descriptors; nothing when the other end is closed."""
+    try:
+        data, beside, _, _ = connection.recvmsg(_LARGEST_BYTES, socket.CMSG_SPACE(4 * 4), socket.MSG_CMSG_CLOEXEC)
+    except ConnectionResetError:
+        return b"", []
     descriptors: list[int] = []
     for level, kind, content in beside:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
@@ -76,9 +93,8 @@ def receive(control: socket.socket) -> tuple[Message | None, list[int]]:
     if not data:
         for descriptor in descriptors:
             os.close(descriptor)
-        return None, []
-    message: Message = json.loads(data)
-    return message, descriptors
+        descriptors = []
+    return data, descriptors
 
 
 def receive_descriptor(connection: socket.socket) -> int | None:

@@ -20,6 +20,7 @@ from mlbloat.model.container import Container, Outcome
 from mlbloat.runtime import kernel
 from mlbloat.runtime.listener import Listener
 from mlbloat.runtime.messages import Message, Spec, receive
+from mlbloat.runtime.service import Conversation, refuse_taken_address
 
 OUTPUT_LIMIT_BYTES = 16 << 20
 """Of each stream that is kept; the rest is read and thrown away, so that the command never waits for us."""
@@ -30,9 +31,9 @@ GRACE_SECONDS = 5.0
 
 _START = """
 import sys, types
-sys.path.insert(0, sys.argv[3])
+sys.path.insert(0, sys.argv[4])
 package = types.ModuleType("mlbloat.runtime")
-package.__path__ = [sys.argv[3] + "/mlbloat/runtime"]
+package.__path__ = [sys.argv[4] + "/mlbloat/runtime"]
 sys.modules["mlbloat.runtime"] = package
 from mlbloat.runtime.launcher import main
 main()
@@ -44,6 +45,7 @@ def launch(spec: Spec, container: Container, listener: Listener | None) -> Outco
     """Run a container to its end. Nothing of it is left when this returns or raises; its directory is removed."""
     directory = Path(spec["directory"])
     try:
+        refuse_taken_address(container)
         with _Launch(spec, container, listener) as running:
             running.watch()
         return running.outcome()
@@ -105,6 +107,7 @@ class _Launch:
         self._open = contextlib.ExitStack()
         self._serving = contextlib.ExitStack()
         self._child: int | None = None
+        self._conversation: Conversation | None = None
         self._failure: Message | None = None
         self._flags: list[str] = []
         self._started = self._ended = 0.0
@@ -120,11 +123,13 @@ class _Launch:
         for stream in (self.stdout, self.stderr):
             self._open.callback(os.close, stream.source)
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._orders, desk = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._open.enter_context(self._control)
-        with theirs, tempfile.TemporaryFile() as told:
+        self._open.enter_context(self._orders)
+        with theirs, desk, tempfile.TemporaryFile() as told:
             told.write(json.dumps(self._spec).encode())
             told.seek(0)
-            descriptors = (told.fileno(), theirs.fileno())
+            descriptors = (told.fileno(), theirs.fileno(), desk.fileno())
             package = str(Path(__file__).parents[2])
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-B", "-c", _START, *map(str, descriptors), package],
@@ -176,12 +181,18 @@ class _Launch:
         elif "started" in message:
             self._started = message["started"]
             self._deadline = time.monotonic() + self._container.timeout_seconds
+            self._converse()
         elif "failed" in message:
             self._failure = message
         elif "ended" in message:
             self._exit, self._ended = message["ended"], message.get("at", 0.0)
             self.answer = message.get("text", "")
             self._deadline = max(self._deadline, time.monotonic() + GRACE_SECONDS)
+
+    def _converse(self) -> None:
+        if self._container.service is not None and self._child is not None:
+            logs = (self.stdout, self.stderr)
+            self._conversation = Conversation(self._container.service, self._child, self._orders, logs)
 
     def _time_is_over(self) -> None:
         if self._exit is None:
@@ -211,13 +222,10 @@ class _Launch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
+        with self._open, self._serving, contextlib.ExitStack() as talking:
+            if self._conversation is not None:
+                talking.callback(self._conversation.finish, GRACE_SECONDS)
             self._make_an_end()
-        finally:
-            try:
-                self._serving.close()
-            finally:
-                self._open.close()
 
     def _make_an_end(self) -> None:
         if self._process.poll() is None:
@@ -254,7 +262,8 @@ class _Launch:
             stderr=bytes(self.stderr.kept),
             seconds=(self._ended or time.monotonic()) - self._started,
             timed_out=self._timed_out,
-            flags=tuple(self._flags),
+            steps=() if self._conversation is None else tuple(self._conversation.steps),
+            flags=(*self._flags, *(() if self._conversation is None else self._conversation.flags)),
         )
 
     def _why_silent(self) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from mlbloat.errors import RunError
 from mlbloat.model.container import Container, Outcome
+from mlbloat.model.workload import Mount
 from mlbloat.runtime import defaults, embedded, process, seccomp
 from mlbloat.runtime.embedded import isolations, spec_of
 from mlbloat.runtime.listener import Listener
@@ -83,16 +84,19 @@ def run(container: Container, rootfs: Path, scratch: Path, listener: Listener | 
 
 
 def configuration(container: Container, directory: str, notify: frozenset[str]) -> dict[str, Any]:
-    """Return config.json: what docker would give the container, no network, the image's root in `directory`/merged."""
+    """Return config.json: what docker would give the container, the image's root in `directory`/merged.
+
+    Its network is that of the launcher, which makes one of its own unless the run asks for the host's.
+    """
     machine = os.uname().machine
     return {
         "ociVersion": "1.0.2",
         "root": {"path": f"{directory}/merged", "readonly": False},
         "hostname": container.hostname,
         "process": _process(container),
-        "mounts": _mounts(),
+        "mounts": [*_mounts(), *map(_bound, container.mounts)],
         "linux": {
-            "namespaces": [{"type": kind} for kind in ("pid", "ipc", "uts", "mount", "network")],
+            "namespaces": [{"type": kind} for kind in ("pid", "ipc", "uts", "mount")],
             "maskedPaths": list(defaults.MASKED_PATHS),
             "readonlyPaths": list(defaults.READ_ONLY_PATHS),
             "resources": {"devices": [{"allow": False, "access": "rwm"}]},
@@ -113,6 +117,11 @@ def _process(container: Container) -> dict[str, Any]:
         # A user of the image that is not root may need its set-uid programs, as under docker.
         "noNewPrivileges": container.uid == 0,
     }
+
+
+def _bound(mount: Mount) -> dict[str, Any]:
+    options = ["rbind", "nosuid", "nodev", "ro" if mount.read_only else "rw"]
+    return {"destination": mount.target, "type": "bind", "source": mount.source, "options": options}
 
 
 def _mounts() -> list[dict[str, Any]]:

@@ -34,11 +34,14 @@ def become(spec: Spec, root: str, isolation: str, control: socket.socket, flags:
     if contained:
         # Of its own: a changed root holds for all in a mount namespace, and the launcher must stay outside.
         kernel.unshare(kernel.CLONE_NEWNS)
+        trees = [kernel.take_tree(source) for source, _, _ in spec["mounts"]]
         flags += _mount_system_directories(root)
         drops = frozenset() if _change_root(root) else frozenset({"SYS_CHROOT"})
         flags += _hide(defaults.MASKED_PATHS, defaults.READ_ONLY_PATHS)
+        _put_mounts(spec, trees)
         socket.sethostname(spec["hostname"])
-        _loopback_up()
+        if spec["network"] == "none":
+            loopback_up()
         write_name_files(spec["hostname"])
     else:
         drops = _CHROOT_ONLY_DROPS
@@ -49,20 +52,40 @@ def become(spec: Spec, root: str, isolation: str, control: socket.socket, flags:
     program = _program(spec)
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
-    _execute(spec, program, control, flags, drops=drops, no_new_privileges=isolation != "root" or spec["uid"] == 0)
+    safe = isolation != "root" or spec["uid"] == 0
+    _execute(spec, program, control, flags=flags, drops=drops, no_new_privileges=safe)
+
+
+def join(spec: Spec, root: str, isolation: str, control: socket.socket, first: int) -> None:
+    """Make this process, which is in all namespaces but one already, one more of a container, and execute."""
+    os.setsid()
+    inside = os.open(f"/proc/{first}/root" if isolation != "chroot" else root, os.O_PATH | os.O_DIRECTORY)
+    if isolation != "chroot":
+        kernel.enter_mount_namespace(first)
+    os.fchdir(inside)
+    os.chroot(".")
+    os.close(inside)
+    os.chdir(spec["working_directory"])
+    program = _program(spec)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    drops = _CHROOT_ONLY_DROPS if isolation == "chroot" else frozenset({"SYS_CHROOT"})
+    safe = isolation != "root" or spec["uid"] == 0
+    _execute(spec, program, control, flags=None, drops=drops, no_new_privileges=safe)
 
 
 def _execute(
     spec: Spec,
     program: str,
     control: socket.socket,
-    flags: list[str],
     *,
+    flags: list[str] | None,
     drops: frozenset[str],
     no_new_privileges: bool,
 ) -> None:
     """Give up what is left of our privileges and execute.
 
+    `flags` go with the message that the container started; None: it had started before.
     From the filter on, nothing here may name a path (an import, say): nobody would answer until the listener is sent.
     """
     keep = frozenset(kernel.CAPABILITIES.index(name) for name in defaults.CAPABILITIES if name not in drops)
@@ -81,7 +104,8 @@ def _execute(
     if listener is not None:
         send(control, {"listener": 1}, listener)
         os.close(listener)
-    send(control, {"started": time.monotonic(), "flags": flags})
+    if flags is not None:
+        send(control, {"started": time.monotonic(), "flags": flags})
     try:
         os.execve(program, spec["argv"], environment)
     except OSError as error:
@@ -188,7 +212,23 @@ def _hide(masked: tuple[str, ...], read_only: tuple[str, ...]) -> list[str]:
     return []
 
 
-def _loopback_up() -> None:
+def _put_mounts(spec: Spec, trees: list[int]) -> None:
+    """Mount what the run asks for. The image's links lead nowhere but into the image by now."""
+    for (source, target, read_only), tree in zip(spec["mounts"], trees, strict=True):
+        if stat.S_ISDIR(os.fstat(tree).st_mode):
+            os.makedirs(target, exist_ok=True)
+        else:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            os.close(os.open(target, os.O_CREAT | os.O_CLOEXEC, 0o644))
+        kernel.put_tree(tree, target)
+        os.close(tree)
+        if read_only:
+            flags = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | _SAFE
+            kernel.mount(source, target, flags=flags)
+
+
+def loopback_up() -> None:
+    """Let processes of this network namespace reach each other at 127.0.0.1, and this one them."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         request = struct.pack("16sH14x", b"lo", 0)
         try:

@@ -35,5 +35,6 @@ def trace(run: Run, config: ImageConfig, tree: FileTree, rootfs: Path, scratch: 
         stdout=outcome.stdout,
         stderr=outcome.stderr,
         accesses=recorder.accesses(),
+        steps=outcome.steps,
         flags=(*outcome.flags, *recorder.flags()),
     )

@@ -55,14 +55,22 @@ class Recorder:
         self._begun = False
         self._timer = self._full = False
         self._unread = 0
-        self._done = False
+        self._serving = self._done = False
+        self._others: list[Recorder] = []
+        """Of commands that were started in the running container: each has a filter, so a listener, of its own."""
 
     def accesses(self) -> tuple[Access, ...]:
         """Return what was named; complete when serving ended."""
-        return tuple(Access(os.fsdecode(path), action) for path, action in self._accesses)
+        mine = (Access(os.fsdecode(path), action) for path, action in self._accesses)
+        theirs = (access for other in self._others for access in other.accesses())
+        return tuple(dict.fromkeys((*mine, *theirs)))
 
     def flags(self) -> tuple[str, ...]:
         """Say what this tracer may have missed or changed in this run."""
+        theirs = (flag for other in self._others for flag in other.flags())
+        return tuple(dict.fromkeys((*self._flags(), *theirs)))
+
+    def _flags(self) -> tuple[str, ...]:
         sentences = (
             (
                 self._timer,
@@ -81,6 +89,12 @@ class Recorder:
     @contextlib.contextmanager
     def serve(self, descriptor: int) -> Iterator[None]:
         """Answer until every process under the filter ended."""
+        if self._serving:
+            self._others.append(Recorder())
+            with self._others[-1].serve(descriptor):
+                yield
+            return
+        self._serving = True
         wake, woken = os.pipe()
         thread = threading.Thread(target=self._serve, args=(descriptor, wake), name="tracer", daemon=True)
         thread.start()

@@ -1,0 +1,122 @@
+"""What the launcher does for the one who asks a service: sockets of its network, commands in its container.
+
+The other end is service.py, over a socket of its own. Orders come one at a time, each gets one answer.
+"""
+
+import contextlib
+import json
+import os
+import select
+import socket
+from collections.abc import Callable, Sequence
+from typing import TypedDict
+
+from mlbloat.runtime import kernel
+from mlbloat.runtime.messages import pack_descriptors, receive_packet
+
+Start = Callable[[list[str], int, int], int]
+"""Start a command in the container with descriptors for its stdout and stderr; its process number."""
+
+
+class Order(TypedDict, total=False):
+    """One of the two."""
+
+    socket: int
+    """An address family: answered with a new TCP socket in the container's network."""
+    execute: list[str]
+    """A command line; descriptors for stdout and stderr come with it. Answered when it ended."""
+
+
+class Answer(TypedDict, total=False):
+    """An empty answer comes with the socket."""
+
+    ended: int
+    """Exit status of the command."""
+    failed: str
+
+
+def ask(orders: socket.socket, order: Order, *descriptors: int) -> tuple[Answer | None, list[int]]:
+    """Send an order and wait for its answer; None when the launcher is gone or the time of the socket is over."""
+    try:
+        orders.sendmsg([json.dumps(order).encode()], pack_descriptors(*descriptors))
+        data, received = receive_packet(orders)
+    except OSError:
+        return None, []
+    return (json.loads(data) if data else None), received
+
+
+def obey(child: int, orders: socket.socket, start: Start, also: Sequence[tuple[int, Callable[[], object]]] = ()) -> int:
+    """Wait for the container's first process, doing meanwhile what is ordered; return its wait status.
+
+    `also` are descriptors to watch, and what to do when there is something to read.
+    """
+    ended = kernel.process_descriptor(child)
+    with contextlib.ExitStack() as opened:
+        opened.callback(os.close, ended)
+        desk = _Desk(orders, start)
+        opened.callback(desk.close)
+        others = dict(also)
+        while True:
+            watched = [ended, *others, *desk.watched()]
+            ready, _, _ = select.select(watched, [], [])
+            for descriptor in ready:
+                if descriptor in others:
+                    others[descriptor]()
+                elif descriptor != ended:
+                    desk.attend(descriptor)
+            if ended in ready:
+                return os.waitpid(child, 0)[1]
+
+
+class _Desk:
+    """Takes one order after the other."""
+
+    def __init__(self, orders: socket.socket, start: Start) -> None:
+        self._orders: socket.socket | None = orders
+        self._start = start
+        self._running: tuple[int, int] | None = None
+        """Process number and descriptor of the command that was ordered."""
+
+    def watched(self) -> list[int]:
+        running = [] if self._running is None else [self._running[1]]
+        return running if self._orders is None else [self._orders.fileno(), *running]
+
+    def attend(self, descriptor: int) -> None:
+        if self._running is not None and descriptor == self._running[1]:
+            self._finish(*self._running)
+            return
+        assert self._orders is not None
+        data, received = receive_packet(self._orders)
+        if not data:
+            self._orders = None  # nobody asks any more
+            return
+        try:
+            self._take(json.loads(data), received)
+        except OSError as error:
+            self._answer({"failed": error.strerror or str(error)})
+        finally:
+            for each in received:
+                os.close(each)
+
+    def _take(self, order: Order, received: list[int]) -> None:
+        if "execute" in order:
+            process = self._start(order["execute"], received[0], received[1])
+            self._running = (process, kernel.process_descriptor(process))
+        else:
+            with socket.socket(order["socket"], socket.SOCK_STREAM) as made:
+                self._answer({}, made.fileno())
+
+    def _finish(self, process: int, descriptor: int) -> None:
+        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        os.close(descriptor)
+        self._running = None
+        self._answer({"ended": code if code >= 0 else 128 - code})
+
+    def _answer(self, answer: Answer, *descriptors: int) -> None:
+        if self._orders is not None:
+            with contextlib.suppress(OSError):  # the one who asked is gone; the run goes on to its end
+                self._orders.sendmsg([json.dumps(answer).encode()], pack_descriptors(*descriptors))
+
+    def close(self) -> None:
+        if self._running is not None:
+            os.close(self._running[1])
