@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlbloat.errors import UsageError
-from mlbloat.model.workload import Exec, Expect, Mount, Ready, Request, Run, Service, Stop, Workload
+from mlbloat.model.conditions import Conditions, Limit, Mount, Tmpfs
+from mlbloat.model.workload import Exec, Expect, Ready, Request, Run, Service, Stop, Workload
 from mlbloat.workload import command, load, parse
 
 
@@ -72,8 +73,9 @@ def test_a_service_is_read_with_all_that_is_asked_of_it(tmp_path: Path) -> None:
     first, second, third = load(path).profile
     assert first == Run(
         name="serve",
-        network="host",
-        mounts=(Mount(source=str(tmp_path / "data"), target="/data", read_only=True),),
+        conditions=Conditions(
+            network="host", mounts=(Mount(source=str(tmp_path / "data"), target="/data", read_only=True),)
+        ),
         expect=Expect(exit=None, same=("exit",)),
         service=Service(
             ready=Ready(tcp=("127.0.0.1", 8080), timeout_seconds=5),
@@ -93,6 +95,32 @@ def test_a_service_is_read_with_all_that_is_asked_of_it(tmp_path: Path) -> None:
     )
     assert second.service == Service(ready=Ready(log="up"))
     assert third.service == Service(ready=Ready(tcp=("127.0.0.2", 1)))
+
+
+def test_conditions_are_read_in_the_units_of_docker() -> None:
+    text = """
+        profile:
+          - memory: 2g
+            gpus: 2
+            processes: 100
+            shm_size: 64MiB
+            tmpfs: [/tmp, "/run:size=1048576"]
+            ulimits: {nofile: "64:128", core: 0, memlock: unlimited}
+            hosts: {db: 10.0.0.1, db6: "::1"}
+        """
+    assert parse(text.encode(), "w.yaml").profile[0].conditions == Conditions(
+        gpus=("0", "1"),
+        memory_bytes=2 << 30,
+        processes=100,
+        shared_memory_bytes=64 << 20,
+        tmpfs=(Tmpfs(target="/tmp"), Tmpfs(target="/run", size_bytes=1 << 20)),
+        limits=(
+            Limit(name="nofile", soft=64, hard=128),
+            Limit(name="core", soft=0, hard=0),
+            Limit(name="memlock", soft=-1, hard=-1),
+        ),
+        hosts=(("db", "10.0.0.1"), ("db6", "::1")),
+    )
 
 
 def test_a_command_is_a_workload_with_one_run() -> None:
@@ -128,8 +156,17 @@ def test_a_command_is_a_workload_with_one_run() -> None:
         ("verify: [{stop: {signal: HALT}}]", "it takes a name such as TERM or QUIT"),
         ("profile: [{network: bridge}]", "`network: bridge`, which takes a container daemon"),
         ("profile: [{network: outside}]", "it takes none or host"),
-        ("profile: [{gpus: all}]", "only `none` works yet"),
-        ("profile: [{mounts: ['./a:a']}]", "it takes SOURCE:/TARGET or SOURCE:/TARGET:ro"),
+        ("profile: [{tmpfs: [tmp]}]", "'tmp' is not absolute"),
+        ("profile: [{tmpfs: ['/t:mode=1']}]", "it takes /PATH or /PATH:size=64MiB"),
+        ("profile: [{memory: lots}]", "it takes bytes, or a size such as 512MiB or 2g"),
+        ("profile: [{memory: 1m}]", "no container starts with less than 16 MiB"),
+        ("profile: [{processes: 1}]", "give at least 8"),
+        ("profile: [{shm_size: 0}]", "has `shm_size: 0`"),
+        ("profile: [{ulimits: {files: 1}}]", "no known limit 'files' in `ulimits`; known: as, core, cpu"),
+        ("profile: [{ulimits: {nofile: '2:1'}}]", "it takes a number, SOFT:HARD or unlimited"),
+        ("profile: [{hosts: {db: here}}]", "it takes a name and its IP address"),
+        ("profile: [{gpus: '-'}]", "it takes none, all, a number or a list of names"),
+        ("profile: [{mounts: ['./a:a']}]", "'a' is not absolute"),
         ("profile: [{mounts: ['/:/proc/x']}]", "the container's own /proc/x stays"),
         ("profile: [{mounts: ['./no-such:/a']}]", "there is no /no-such; paths are relative to the workload file"),
         ("profile: [{name: a}]\nverify: [{name: a}]", "two runs are named 'a'"),

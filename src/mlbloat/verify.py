@@ -168,7 +168,7 @@ def expectation_failures(expect: Expect, ran: Ran, service: Service | None = Non
         failures.append(f"it did not end within {ran.seconds:.0f} seconds")
     failures += _step_failures(service, ran)
     if expect.exit is not None and ran.exit != expect.exit:
-        failures.append(f"exit status is {ran.exit}, expected {expect.exit}{_last_words(ran)}")
+        failures.append(f"exit status is {ran.exit}, expected {expect.exit}{_killed(ran)}{_last_words(ran)}")
     for stream, pattern, output in (("stdout", expect.stdout, ran.stdout), ("stderr", expect.stderr, ran.stderr)):
         if pattern and not re.search(pattern, output.decode(errors="replace")):
             failures.append(f"nothing in {stream} matches {plain(pattern)!r}")
@@ -354,6 +354,11 @@ def _first_difference(was: bytes, now: bytes) -> str:
 
 def _line(text: str | None) -> str:
     return "nothing" if text is None else repr(plain(text[:120]))
+
+
+def _killed(ran: Ran) -> str:
+    """What the kernel did to a process is the better reason."""
+    return "".join(f": {flag}" for flag in ran.flags if flag.startswith("a process of it was killed"))
 
 
 def _last_words(ran: Ran) -> str:

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from mlbloat.errors import RunError
@@ -107,3 +110,25 @@ def test_an_image_without_passwd_runs_as_root_at_slash() -> None:
     tree = tree_of({"/tool": "#!/x\n"})
     container = container_of(ImageConfig(document=b"{}", command=("/tool",)), Run(name="r"), tree)
     assert (container.uid, dict(container.environment)["HOME"]) == (0, "/")
+
+
+@pytest.mark.parametrize(
+    ("user", "change", "allowed"),
+    [
+        ("app", {}, False),
+        ("app", {"mode": 0o4755}, True),
+        ("app", {"mode": 0o2755}, True),
+        ("app", {"mode": 0o4644}, False),
+        ("app", {"xattrs": (("security.capability", b"x"),)}, True),
+        ("", {"mode": 0o4755}, False),
+    ],
+)
+def test_new_privileges_are_for_images_that_have_a_use_for_them(
+    user: str, change: dict[str, Any], allowed: bool
+) -> None:
+    tree = _tree()
+    entries = {entry.path: entry for entry in tree.values()}
+    entries["/usr/bin/tool"] = replace(entries["/usr/bin/tool"], **change)
+    config = ImageConfig(document=b"{}", command=("/srv/app/start",), user=user)
+    container = container_of(config, Run(name="r"), FileTree(entries, tree.contents))
+    assert container.new_privileges is allowed

@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 from mlbloat.runtime import runc
 from tests.support.sandbox import container
@@ -11,6 +12,8 @@ def test_the_bundle_is_at_least_as_tight_as_docker() -> None:
     assert "/proc/kcore" in linux["maskedPaths"]
     assert "/proc/sys" in linux["readonlyPaths"]
     assert linux["resources"]["devices"] == [{"allow": False, "access": "rwm"}]
+    assert 0 < linux["resources"]["memory"]["limit"] < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert linux["resources"]["pids"] == {"limit": 16384}
     assert linux["seccomp"]["listenerPath"] == "/scratch/run-1/listener"
     assert "CAP_SYS_ADMIN" not in process["capabilities"]["bounding"]
     assert len(process["capabilities"]["bounding"]) == 14
@@ -18,8 +21,8 @@ def test_the_bundle_is_at_least_as_tight_as_docker() -> None:
     assert process["env"] == [f"PATH={os.environ['PATH']}"]
 
 
-def test_only_a_user_that_is_not_root_may_use_set_id_programs() -> None:
+def test_new_privileges_are_for_those_who_need_them() -> None:
     as_root = runc.configuration(container("tool"), "/d", frozenset())
-    as_user = runc.configuration(container("tool", uid=1000), "/d", frozenset())
+    as_user = runc.configuration(replace(container("tool", uid=1000), new_privileges=True), "/d", frozenset())
     assert (as_root["process"]["noNewPrivileges"], as_user["process"]["noNewPrivileges"]) == (True, False)
     assert as_user["process"]["user"] == {"uid": 1000, "gid": 1000, "additionalGids": []}

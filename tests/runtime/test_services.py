@@ -10,8 +10,9 @@ import pytest
 
 from mlbloat import runtime
 from mlbloat.errors import RunError
+from mlbloat.model.conditions import Conditions, Mount
 from mlbloat.model.container import Container, Outcome
-from mlbloat.model.workload import Exec, Expect, Mount, Ready, Request, Service, Stop
+from mlbloat.model.workload import Exec, Expect, Ready, Request, Service, Stop
 from mlbloat.runtime import Engine, embedded
 from mlbloat.usage.trace.seccomp import Recorder
 from tests.support import sandbox
@@ -164,7 +165,7 @@ def test_the_hosts_network_is_reached_when_it_is_asked_for(engine: Engine, tmp_p
     url = f"http://127.0.0.1:{free_port}/"
     ready = Ready(tcp=("127.0.0.1", free_port), timeout_seconds=20)
     served = _server(Service(ready=ready, requests=(Request(url=url),), stop=_STOP), free_port)
-    outcome = engine.run(replace(served, network="host"), HOST, tmp_path)
+    outcome = engine.run(replace(served, conditions=Conditions(network="host")), HOST, tmp_path)
     assert [step.status for step in outcome.steps] == [None, 200]
 
 
@@ -172,7 +173,9 @@ def test_a_port_that_is_taken_in_the_hosts_network_is_refused(tmp_path: Path) ->
     with socket.create_server(("127.0.0.1", 0)) as server:
         ready = Ready(tcp=("127.0.0.1", server.getsockname()[1]))
         with pytest.raises(RunError, match=r"something answers at 127.0.0.1:.* already"):
-            sandbox.engine("embedded").run(replace(_server(Service(ready=ready)), network="host"), HOST, tmp_path)
+            sandbox.engine("embedded").run(
+                replace(_server(Service(ready=ready)), conditions=Conditions(network="host")), HOST, tmp_path
+            )
 
 
 def test_mounts_cover_what_the_image_has(engine: Engine, tmp_path: Path) -> None:
@@ -193,7 +196,7 @@ open("/srv/new/data/made", "w").close()
 try: open("/srv/fixed/made", "w")
 except OSError as error: print(error.strerror)
 """
-    outcome = engine.run(replace(python(code), mounts=mounts), HOST, scratch)
+    outcome = engine.run(replace(python(code), conditions=Conditions(mounts=mounts)), HOST, scratch)
     assert (outcome.stdout, outcome.stderr) == (b"from here\na file\nRead-only file system\n", b"")
     assert (data / "made").exists()
 

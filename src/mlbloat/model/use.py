@@ -103,6 +103,8 @@ class RunRecord:
     stdout: bytes
     stderr: bytes
     accesses: tuple[Access, ...] = ()
+    gpus: tuple[str, ...] = ()
+    """Which it had."""
     steps: tuple[Step, ...] = ()
     """Of a service."""
     flags: tuple[str, ...] = ()

@@ -1,8 +1,9 @@
 """What a user wants run: recorded for the profile, or held against the slim image."""
 
 import datetime
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+
+from mlbloat.model.conditions import Conditions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,17 +76,6 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
-    """A directory or file of this machine that the container sees in place of what its image has there."""
-
-    source: str
-    """Absolute."""
-    target: str
-    """Absolute inside the container."""
-    read_only: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     name: str
     run: tuple[str, ...] | None = None
@@ -97,8 +87,7 @@ class Run:
     expect: Expect = Expect()
     service: Service | None = None
     """What to do with a run that does not end by itself; None: wait for its end."""
-    network: Literal["none", "host"] = "none"
-    mounts: tuple[Mount, ...] = ()
+    conditions: Conditions = field(default_factory=Conditions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ Users and groups: https://github.com/moby/sys/blob/main/user/user.go (GetExecUse
 """
 
 import posixpath
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,10 +14,11 @@ from mlbloat.model.container import Container
 from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.image import ImageConfig
 from mlbloat.model.workload import Run
-from mlbloat.runtime import defaults
+from mlbloat.runtime import defaults, gpu
 
 _HOSTNAME = "mlbloat"
 _DATABASE_LIMIT_BYTES = 4 << 20
+_CAPABILITIES = "security.capability"
 _LARGEST_ID = 2**32 - 2
 
 
@@ -37,9 +39,17 @@ def container_of(config: ImageConfig, run: Run, tree: FileTree) -> Container:
         hostname=_HOSTNAME,
         timeout_seconds=run.timeout_seconds,
         service=run.service,
-        network=run.network,
-        mounts=run.mounts,
+        conditions=run.conditions,
+        devices=gpu.devices_of(run.conditions.gpus),
+        new_privileges=user.uid != 0 and _has_privileged_programs(tree),
     )
+
+
+def _has_privileged_programs(tree: FileTree) -> bool:
+    """Tell whether an image means some program to have more rights than its user: set-id bits or file capabilities."""
+    set_ids = stat.S_ISUID | stat.S_ISGID
+    files = (entry for entry in tree.values() if entry.kind is Kind.FILE and entry.mode & 0o111)
+    return any(entry.mode & set_ids or _CAPABILITIES in dict(entry.xattrs) for entry in files)
 
 
 def command_line(config: ImageConfig, run: Run) -> tuple[str, ...]:

@@ -49,6 +49,3 @@ DEVICE_LINKS = (
     ("/proc/self/fd/2", "/dev/stderr"),
     ("/proc/kcore", "/dev/core"),
 )
-
-SHARED_MEMORY_BYTES = 1 << 30
-"""Of /dev/shm. Docker's 64 MiB starve the data loaders of machine-learning frameworks; users raise it there too."""

@@ -9,6 +9,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from mlbloat.errors import EngineError
+from mlbloat.model.conditions import PROCESSES
 from mlbloat.model.container import Container, Outcome
 from mlbloat.runtime import process, seccomp
 from mlbloat.runtime.listener import Listener
@@ -43,6 +45,8 @@ def isolations() -> tuple[str, ...]:
 
 def run(container: Container, rootfs: Path, scratch: Path, listener: Listener | None = None) -> Outcome:
     """Run a container in the best sandbox that this process may make."""
+    if container.devices is not None:
+        raise EngineError("cannot give a run GPUs with the embedded engine; take --engine runc (apt-get install runc)")
     directory = tempfile.mkdtemp(prefix="run-", dir=scratch.absolute())
     spec = spec_of(container, rootfs, directory, listener is not None)
     calls = frozenset() if listener is None else listener.calls
@@ -51,8 +55,13 @@ def run(container: Container, rootfs: Path, scratch: Path, listener: Listener | 
     return process.launch(spec, container, listener)
 
 
+def machine_memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def spec_of(container: Container, rootfs: Path, directory: str, traced: bool) -> Spec:
     """Return what every launcher is told; the engine adds its own."""
+    conditions = container.conditions
     return {
         "engine": "embedded",
         "isolation": "",
@@ -68,7 +77,15 @@ def spec_of(container: Container, rootfs: Path, directory: str, traced: bool) ->
         "hostname": container.hostname,
         "filter": "",
         "traced": traced,
-        "network": container.network,
-        "mounts": [(mount.source, mount.target, mount.read_only) for mount in container.mounts],
+        "new_privileges": container.new_privileges,
+        "network": conditions.network,
+        "mounts": [(mount.source, mount.target, mount.read_only) for mount in conditions.mounts],
+        "hosts": list(conditions.hosts),
+        "tmpfs": [(tmpfs.target, tmpfs.size_bytes) for tmpfs in conditions.tmpfs],
+        "shared_memory_bytes": conditions.shared_memory_bytes,
+        "limits": [(limit.name.upper(), limit.soft, limit.hard) for limit in conditions.limits],
+        "memory_bytes": conditions.memory_bytes or machine_memory_bytes() * 9 // 10,
+        "processes": conditions.processes or PROCESSES,
+        "limits_asked": conditions.memory_bytes is not None or conditions.processes is not None,
         "runc": "",
     }

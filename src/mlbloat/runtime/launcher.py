@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from functools import partial
 from types import FrameType
 
-from mlbloat.runtime import kernel, launchrunc, rootmount, sandbox
+from mlbloat.runtime import controlgroup, kernel, launchrunc, rootmount, sandbox
 from mlbloat.runtime.descendants import kill_descendants
 from mlbloat.runtime.messages import Spec, send
 from mlbloat.runtime.orders import obey
@@ -94,15 +94,32 @@ def _run_embedded(spec: Spec, control: socket.socket, orders: socket.socket) -> 
         rootmount.make_private()
         root, flags = rootmount.mount_root(spec["rootfs"], spec["directory"], user_namespace=isolation == "user")
         flags += _user_flags(spec) if isolation == "user" else []
-    with _child(spec, root, isolation, control, flags) as child:
-        status = obey(child, orders, partial(_start_beside, spec, root, isolation, control, child))
+    with (
+        _limited(spec) as groups,
+        _child(spec, root, isolation, control, [*flags, *_limit_flags(spec, groups)], groups) as child,
+    ):
+        status = obey(child, orders, partial(_start_beside, spec, root, isolation, control, groups, child))
         ended = time.monotonic()
         kill_descendants()
-        send(control, {"ended": exit_status(status), "at": ended})
+        killed = controlgroup.memory_flags(groups, spec["memory_bytes"])
+        send(control, {"ended": exit_status(status), "at": ended, "flags": killed})
+
+
+def _limited(spec: Spec) -> contextlib.AbstractContextManager[tuple[str, ...]]:
+    name = f"mlbloat-{os.path.basename(spec['directory'])}"
+    return controlgroup.limited(name, spec["memory_bytes"], spec["processes"])
+
+
+def _limit_flags(spec: Spec, groups: tuple[str, ...]) -> list[str]:
+    if groups or not spec["limits_asked"]:
+        return []
+    return ["its limits on memory and processes did not hold, because this process may not make control groups"]
 
 
 @contextlib.contextmanager
-def _child(spec: Spec, root: str, isolation: str, control: socket.socket, flags: list[str]) -> Iterator[int]:
+def _child(
+    spec: Spec, root: str, isolation: str, control: socket.socket, flags: list[str], groups: tuple[str, ...]
+) -> Iterator[int]:
     alive, mine = os.pipe()
     if isolation != "chroot":
         kernel.unshare(kernel.CLONE_NEWPID)
@@ -110,6 +127,7 @@ def _child(spec: Spec, root: str, isolation: str, control: socket.socket, flags:
         child = os.fork()
         if child == 0:
             os.close(mine)
+            controlgroup.enter(groups)
             _be_container(spec, root, isolation, control, flags, alive)
     try:
         os.close(alive)
@@ -122,7 +140,15 @@ def _child(spec: Spec, root: str, isolation: str, control: socket.socket, flags:
 
 
 def _start_beside(
-    spec: Spec, root: str, isolation: str, control: socket.socket, first: int, argv: list[str], stdout: int, stderr: int
+    spec: Spec,
+    root: str,
+    isolation: str,
+    control: socket.socket,
+    groups: tuple[str, ...],
+    first: int,
+    argv: list[str],
+    stdout: int,
+    stderr: int,
 ) -> int:
     """Start one more command in the container of the process `first`; what is wrong with it goes to its stderr."""
     with _undisturbed():
@@ -130,6 +156,7 @@ def _start_beside(
         if child == 0:
             try:
                 _as_a_child()
+                controlgroup.enter(groups)
                 os.dup2(stdout, 1)
                 os.dup2(stderr, 2)
                 sandbox.join({**spec, "argv": argv}, root, isolation, control, first)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 
-from mlbloat.runtime import kernel, rootmount, sandbox
+from mlbloat.runtime import controlgroup, kernel, rootmount, sandbox
 from mlbloat.runtime.descendants import kill_descendants
 from mlbloat.runtime.messages import Spec, receive_descriptor, send
 from mlbloat.runtime.orders import obey
@@ -35,7 +35,7 @@ def run(spec: Spec, control: socket.socket, orders: socket.socket) -> None:
         sandbox.loopback_up()
     rootmount.make_private()
     root, flags = rootmount.mount_root(spec["rootfs"], spec["directory"], user_namespace=False)
-    _write_name_files(root, spec["hostname"])
+    _write_name_files(root, spec)
     os.chdir(spec["directory"])
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening, _deleted_at_the_end(spec):
         listening.bind(_SOCKET)  # relative: the length of a socket's name is limited to 107 bytes
@@ -48,6 +48,7 @@ def run(spec: Spec, control: socket.socket, orders: socket.socket) -> None:
         descriptor = kernel.process_descriptor(child)
         send(control, {"child": child}, descriptor)
         os.close(descriptor)
+        groups = controlgroup.of_process(child)
         send(control, {"started": time.monotonic(), "flags": flags})
         if _runc(spec, "start", _name(spec), quiet=True).wait():
             send(control, {"failed": "command", "text": _last_words()})
@@ -55,7 +56,8 @@ def run(spec: Spec, control: socket.socket, orders: socket.socket) -> None:
         more = [(listening.fileno(), partial(_hand_over, listening, control))]
         status = obey(child, orders, partial(_execute, spec), more)
         code = os.waitstatus_to_exitcode(status)
-        send(control, {"ended": code if code >= 0 else 128 - code, "at": time.monotonic()})
+        killed = controlgroup.memory_flags(groups, spec["memory_bytes"])
+        send(control, {"ended": code if code >= 0 else 128 - code, "at": time.monotonic(), "flags": killed})
 
 
 def _execute(spec: Spec, argv: list[str], stdout: int, stderr: int) -> int:
@@ -69,13 +71,14 @@ def _execute(spec: Spec, argv: list[str], stdout: int, stderr: int) -> int:
     return os.posix_spawn(spec["runc"], command, os.environ, file_actions=outputs)
 
 
-def _write_name_files(root: str, hostname: str) -> None:
+def _write_name_files(root: str, spec: Spec) -> None:
+    resolver = sandbox.resolver_of(spec)
     child = os.fork()
     if child == 0:
         # In a root of its own, where no link of the image leads out.
         with contextlib.suppress(OSError):
             os.chroot(root)
-            sandbox.write_name_files(hostname)
+            sandbox.write_name_files(spec, resolver)
         os._exit(0)
     os.waitpid(child, 0)
 

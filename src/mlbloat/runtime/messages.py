@@ -32,7 +32,19 @@ class Spec(TypedDict):
     filter: str
     """A seccomp program, hex; embedded only."""
     traced: bool
+    new_privileges: bool
     network: Literal["none", "host"]
+    hosts: list[tuple[str, str]]
+    """Name, address."""
+    tmpfs: list[tuple[str, int | None]]
+    """Target, size in bytes."""
+    shared_memory_bytes: int
+    limits: list[tuple[str, int, int]]
+    """getrlimit(2): name in upper case, soft, hard; -1 is unlimited."""
+    memory_bytes: int
+    processes: int
+    limits_asked: bool
+    """The two before were asked for, so that it must be said when they do not hold."""
     mounts: list[tuple[str, str, bool]]
     """Source, target, whether it is read-only."""
     runc: str

@@ -14,17 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from mlbloat.errors import RunError
-from mlbloat.model.container import Container, Outcome
-from mlbloat.model.workload import Mount
+from mlbloat.model.conditions import Mount, Tmpfs
+from mlbloat.model.container import Container, Device, Outcome
 from mlbloat.runtime import defaults, embedded, process, seccomp
 from mlbloat.runtime.embedded import isolations, spec_of
 from mlbloat.runtime.listener import Listener
+from mlbloat.runtime.messages import Spec
 from mlbloat.runtime.syscalls import NATIVE
 
 name: str = "runc"
 
 _NOT_EXECUTED = re.compile(rb"exec /[^\n]*: ([a-z ]+)\n")
 """What the first process says, in place of the command, when the last step fails; its status is 1 then."""
+_NO_LIMIT = 1 << 64
 _HOW_TO_GET = "install it (apt-get install runc)"
 
 
@@ -88,35 +90,63 @@ def configuration(container: Container, directory: str, notify: frozenset[str]) 
 
     Its network is that of the launcher, which makes one of its own unless the run asks for the host's.
     """
-    machine = os.uname().machine
+    machine, conditions = os.uname().machine, container.conditions
+    spec = spec_of(container, Path("/"), directory, bool(notify))
+    nodes = () if container.devices is None else container.devices.nodes
+    bound = conditions.mounts + (() if container.devices is None else container.devices.mounts)
     return {
         "ociVersion": "1.0.2",
         "root": {"path": f"{directory}/merged", "readonly": False},
         "hostname": container.hostname,
-        "process": _process(container),
-        "mounts": [*_mounts(), *map(_bound, container.mounts)],
+        "process": _process(container, spec),
+        "mounts": [*_mounts(spec), *map(_tmpfs, conditions.tmpfs), *map(_bound, bound)],
+        "hooks": _hooks(container),
         "linux": {
+            "devices": [{"path": node.path, **_number(node), "fileMode": 0o666} for node in nodes],
             "namespaces": [{"type": kind} for kind in ("pid", "ipc", "uts", "mount")],
             "maskedPaths": list(defaults.MASKED_PATHS),
             "readonlyPaths": list(defaults.READ_ONLY_PATHS),
-            "resources": {"devices": [{"allow": False, "access": "rwm"}]},
+            "resources": {
+                "devices": [{"allow": False, "access": "rwm"}, *map(_allowed, nodes)],
+                "memory": {"limit": spec["memory_bytes"]},
+                "pids": {"limit": spec["processes"]},
+            },
             "seccomp": seccomp.oci_section(machine, notify, f"{directory}/listener"),
         },
     }
 
 
-def _process(container: Container) -> dict[str, Any]:
+def _process(container: Container, spec: Spec) -> dict[str, Any]:
     names = [f"CAP_{capability}" for capability in defaults.CAPABILITIES]
     return {
         "terminal": False,
         "user": {"uid": container.uid, "gid": container.gid, "additionalGids": list(container.groups)},
         "args": list(container.argv),
-        "env": [f"{name}={value}" for name, value in container.environment],
+        "env": [
+            *(f"{name}={value}" for name, value in container.environment),
+            *(() if container.devices is None else container.devices.environment),
+        ],
         "cwd": container.working_directory,
         "capabilities": {"bounding": names, "effective": names, "permitted": names},
-        # A user of the image that is not root may need its set-uid programs, as under docker.
-        "noNewPrivileges": container.uid == 0,
+        "noNewPrivileges": not container.new_privileges,
+        "rlimits": [_limit(*limit) for limit in spec["limits"]],
     }
+
+
+def _number(node: Device) -> dict[str, Any]:
+    return {"type": node.kind, "major": node.major, "minor": node.minor}
+
+
+def _allowed(node: Device) -> dict[str, Any]:
+    return {"allow": True, "access": "rw", **_number(node)}
+
+
+def _hooks(container: Container) -> dict[str, Any]:
+    hooks: dict[str, Any] = {}
+    for hook in () if container.devices is None else container.devices.hooks:
+        written = {"path": hook.path, "args": list(hook.arguments), "env": list(hook.environment)}
+        hooks.setdefault(hook.when, []).append(written)
+    return hooks
 
 
 def _bound(mount: Mount) -> dict[str, Any]:
@@ -124,9 +154,23 @@ def _bound(mount: Mount) -> dict[str, Any]:
     return {"destination": mount.target, "type": "bind", "source": mount.source, "options": options}
 
 
-def _mounts() -> list[dict[str, Any]]:
+def _tmpfs(tmpfs: Tmpfs) -> dict[str, Any]:
+    size = [] if tmpfs.size_bytes is None else [f"size={tmpfs.size_bytes}"]
+    return {
+        "destination": tmpfs.target,
+        "type": "tmpfs",
+        "source": "tmpfs",
+        "options": ["nosuid", "nodev", "mode=1777", *size],
+    }
+
+
+def _limit(name: str, soft: int, hard: int) -> dict[str, Any]:
+    return {"type": f"RLIMIT_{name}", "soft": soft % _NO_LIMIT, "hard": hard % _NO_LIMIT}
+
+
+def _mounts(spec: Spec) -> list[dict[str, Any]]:
     safe = ["nosuid", "noexec", "nodev"]
-    shared_memory = ["mode=1777", f"size={defaults.SHARED_MEMORY_BYTES}"]
+    shared_memory = ["mode=1777", f"size={spec['shared_memory_bytes']}"]
     terminals = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
     return [
         {"destination": "/proc", "type": "proc", "source": "proc", "options": safe},

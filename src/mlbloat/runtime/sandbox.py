@@ -7,6 +7,7 @@ touched; after that, the image's own links can lead nowhere but into the image.
 import contextlib
 import fcntl
 import os
+import resource
 import signal
 import socket
 import stat
@@ -35,24 +36,27 @@ def become(spec: Spec, root: str, isolation: str, control: socket.socket, flags:
         # Of its own: a changed root holds for all in a mount namespace, and the launcher must stay outside.
         kernel.unshare(kernel.CLONE_NEWNS)
         trees = [kernel.take_tree(source) for source, _, _ in spec["mounts"]]
-        flags += _mount_system_directories(root)
+        flags += _mount_system_directories(root, spec["shared_memory_bytes"])
+        resolver = resolver_of(spec)
         drops = frozenset() if _change_root(root) else frozenset({"SYS_CHROOT"})
         flags += _hide(defaults.MASKED_PATHS, defaults.READ_ONLY_PATHS)
         _put_mounts(spec, trees)
         socket.sethostname(spec["hostname"])
         if spec["network"] == "none":
             loopback_up()
-        write_name_files(spec["hostname"])
+        write_name_files(spec, resolver)
     else:
         drops = _CHROOT_ONLY_DROPS
         os.chdir(root)
         os.chroot(".")
         flags += _make_device_files()
+        if unheld := [target for _, target, _ in spec["mounts"]] + [target for target, _ in spec["tmpfs"]]:
+            raise OSError(f"nothing can be mounted on {unheld[0]} in a chroot; run where namespaces are allowed")
     _enter_working_directory(spec)
     program = _program(spec)
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
-    safe = isolation != "root" or spec["uid"] == 0
+    safe = isolation != "root" or not spec["new_privileges"]
     _execute(spec, program, control, flags=flags, drops=drops, no_new_privileges=safe)
 
 
@@ -70,7 +74,7 @@ def join(spec: Spec, root: str, isolation: str, control: socket.socket, first: i
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     drops = _CHROOT_ONLY_DROPS if isolation == "chroot" else frozenset({"SYS_CHROOT"})
-    safe = isolation != "root" or spec["uid"] == 0
+    safe = isolation != "root" or not spec["new_privileges"]
     _execute(spec, program, control, flags=None, drops=drops, no_new_privileges=safe)
 
 
@@ -91,11 +95,15 @@ def _execute(
     keep = frozenset(kernel.CAPABILITIES.index(name) for name in defaults.CAPABILITIES if name not in drops)
     environment = dict(variable.split("=", 1) for variable in spec["environment"])
     os.umask(0o022)
+    for name, soft, hard in spec["limits"]:
+        try:
+            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (soft, hard))
+        except ValueError as error:
+            raise OSError(f"the limit {name.lower()} cannot be {soft}:{hard}: {error}") from error
     for descriptor in (1, 2):
         _give_output(descriptor, spec["uid"])
     kernel.keep_capabilities(keep)
     if no_new_privileges:
-        # A user of the image that is not root may need its set-uid programs, as under docker.
         kernel.no_new_privileges()
     listener = kernel.install_filter(bytes.fromhex(spec["filter"]), listen=spec["traced"])
     _become_user(spec)
@@ -126,7 +134,7 @@ def _become_user(spec: Spec) -> None:
     os.setresuid(spec["uid"], spec["uid"], spec["uid"])
 
 
-def _mount_system_directories(root: str) -> list[str]:
+def _mount_system_directories(root: str, shared_memory_bytes: int) -> list[str]:
     flags = []
     for name in ("proc", "sys", "dev"):
         _own_directory(os.path.join(root, name))
@@ -140,7 +148,7 @@ def _mount_system_directories(root: str) -> list[str]:
         kernel.mount("sysfs", f"{root}/sys", "sysfs", _SAFEST | kernel.MS_RDONLY)
     except OSError:
         flags.append("/sys of the run is empty, because it could not be mounted")
-    _mount_devices(f"{root}/dev")
+    _mount_devices(f"{root}/dev", shared_memory_bytes)
     return flags
 
 
@@ -155,7 +163,7 @@ def _own_directory(path: str) -> None:
         raise OSError(f"/{os.path.basename(path)} of the image is not a directory")
 
 
-def _mount_devices(dev: str) -> None:
+def _mount_devices(dev: str, shared_memory_bytes: int) -> None:
     kernel.mount("tmpfs", dev, "tmpfs", _SAFE, "mode=755,size=65536k")
     for name in defaults.DEVICES:
         if os.path.exists(f"/dev/{name}"):
@@ -171,7 +179,7 @@ def _mount_devices(dev: str) -> None:
         except OSError:
             continue  # group 5 does not exist in a user namespace of one group
     os.mkdir(f"{dev}/shm", 0o1777)
-    kernel.mount("shm", f"{dev}/shm", "tmpfs", _SAFEST, f"mode=1777,size={defaults.SHARED_MEMORY_BYTES}")
+    kernel.mount("shm", f"{dev}/shm", "tmpfs", _SAFEST, f"mode=1777,size={shared_memory_bytes}")
     os.mkdir(f"{dev}/mqueue", 0o1777)
     with contextlib.suppress(OSError):  # a kernel without POSIX message queues
         kernel.mount("mqueue", f"{dev}/mqueue", "mqueue", _SAFEST)
@@ -214,6 +222,10 @@ def _hide(masked: tuple[str, ...], read_only: tuple[str, ...]) -> list[str]:
 
 def _put_mounts(spec: Spec, trees: list[int]) -> None:
     """Mount what the run asks for. The image's links lead nowhere but into the image by now."""
+    for target, size_bytes in spec["tmpfs"]:
+        os.makedirs(target, exist_ok=True)
+        size = "" if size_bytes is None else f",size={size_bytes}"
+        kernel.mount("tmpfs", target, "tmpfs", _SAFE, f"mode=1777{size}")
     for (source, target, read_only), tree in zip(spec["mounts"], trees, strict=True):
         if stat.S_ISDIR(os.fstat(tree).st_mode):
             os.makedirs(target, exist_ok=True)
@@ -238,11 +250,32 @@ def loopback_up() -> None:
             pass  # a kernel without a loopback device: then nothing can listen on it either
 
 
-def write_name_files(hostname: str) -> None:
-    """Write the files that docker mounts, where the image has nothing there, so that `localhost` is known."""
+def resolver_of(spec: Spec) -> str:
+    """Return how names are resolved outside, for a run in the host's network; read before the root is changed."""
+    if spec["network"] == "none":
+        return ""
+    with contextlib.suppress(OSError), open("/etc/resolv.conf", encoding="utf-8", errors="replace") as stream:
+        return stream.read(1 << 16)
+    return ""
+
+
+def write_name_files(spec: Spec, resolver: str) -> None:
+    """Write the files that docker mounts, where the image has nothing there, so that `localhost` is known.
+
+    What the run asks for is written over what the image has, in the layer of this run alone.
+    """
+    hostname = spec["hostname"]
     hosts = f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.0.1\t{hostname}\n"
-    for path, text in (("/etc/hosts", hosts), ("/etc/hostname", hostname + "\n"), ("/etc/resolv.conf", "")):
+    hosts += "".join(f"{address}\t{name}\n" for name, address in spec["hosts"])
+    files = (
+        ("/etc/hosts", hosts, bool(spec["hosts"])),
+        ("/etc/hostname", hostname + "\n", False),
+        ("/etc/resolv.conf", resolver, bool(resolver)),
+    )
+    for path, text, always in files:
         try:
+            if always and os.path.lexists(path):
+                os.unlink(path)
             if os.path.lexists(path) and (os.path.getsize(path) or not os.path.isfile(path)):
                 continue  # also what is no file there: opening a fifo would wait for ever
             os.makedirs("/etc", exist_ok=True)

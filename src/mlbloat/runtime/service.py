@@ -230,7 +230,7 @@ def _shown(ready: Ready) -> str:
 def refuse_taken_address(container: Container) -> None:
     """Raise RunError when something else answers where a service in the host's network is to be asked."""
     service = container.service
-    if service is None or container.network != "host":
+    if service is None or container.conditions.network != "host":
         return
     urls = [service.ready.http] if service.ready and service.ready.http else []
     urls += [request.url for request in service.requests]

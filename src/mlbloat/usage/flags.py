@@ -25,10 +25,15 @@ def _flags(tree: FileTree, records: Sequence[RunRecord], workload: Workload) -> 
         )
     for record in records:
         yield from (f"run '{record.name}': {flag}" for flag in record.flags)
-    if records and any(_CUDA.fullmatch(entry.name) for entry in tree.files()):
+    if (
+        records
+        and not all(record.gpus for record in records)
+        and any(_CUDA.fullmatch(entry.name) for entry in tree.files())
+    ):
         yield (
             "the image has CUDA libraries and was profiled without a GPU: GPU code counts as unused here, "
-            "and a slim image made from this profile may only work on a CPU"
+            "and a slim image made from this profile may only work on a CPU; give the runs `gpus: all` on a machine "
+            "that has one"
         )
     for rule in unmatched_rules(tree, (*workload.keep, *workload.drop)):
         yield f"the rule {rule} of the workload file matches nothing in the image; check its spelling"

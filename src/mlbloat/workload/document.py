@@ -53,6 +53,12 @@ class Run(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     mounts: list[str] = msgspec.field(default_factory=list)
     gpus: str | int | list[str] = "none"
     network: str = "none"
+    tmpfs: list[str] = msgspec.field(default_factory=list)
+    memory: int | str | None = None
+    processes: int | None = None
+    shm_size: int | str | None = None
+    ulimits: dict[str, int | str] = msgspec.field(default_factory=dict)
+    hosts: dict[str, str] = msgspec.field(default_factory=dict)
     timeout_seconds: float = 300.0
     expect: Expect = Expect()
     ready: Ready | None = None

@@ -8,6 +8,7 @@ from mlbloat.model.image import ImageConfig
 from mlbloat.model.use import RunRecord
 from mlbloat.model.workload import Run
 from mlbloat.runtime import Engine, container_of
+from mlbloat.usage.trace import covered
 from mlbloat.usage.trace.profile import load_profile, profile_text
 from mlbloat.usage.trace.seccomp import Recorder
 from mlbloat.usage.trace.touched import missing_of, uses_of
@@ -20,12 +21,14 @@ TRACER = "seccomp"
 def trace(run: Run, config: ImageConfig, tree: FileTree, rootfs: Path, scratch: Path, engine: Engine) -> RunRecord:
     """Run a workload's run on an image unpacked at `rootfs`, every path call noted. RunError when it does not end."""
     recorder = Recorder()
-    outcome = engine.run(container_of(config, run, tree), rootfs, scratch, recorder)
+    container = container_of(config, run, tree)
+    outcome = engine.run(container, rootfs, scratch, recorder)
     if outcome.timed_out:
         raise RunError(
             f"cannot record run {run.name!r}: it did not end within {run.timeout_seconds:g} seconds; "
             "raise timeout_seconds, or profile something shorter"
         )
+    accesses, covered_flags = covered.leave_out(recorder.accesses(), container, tree)
     return RunRecord(
         name=run.name,
         engine=engine.name,
@@ -34,7 +37,8 @@ def trace(run: Run, config: ImageConfig, tree: FileTree, rootfs: Path, scratch: 
         exit=outcome.exit,
         stdout=outcome.stdout,
         stderr=outcome.stderr,
-        accesses=recorder.accesses(),
+        accesses=accesses,
+        gpus=run.conditions.gpus,
         steps=outcome.steps,
-        flags=(*outcome.flags, *recorder.flags()),
+        flags=(*outcome.flags, *recorder.flags(), *covered_flags),
     )

@@ -31,6 +31,7 @@ class _Run(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     seconds: float
     exit: int
     flags: tuple[str, ...] = ()
+    gpus: tuple[str, ...] = ()
     accesses: tuple[_Access, ...] = ()
 
 
@@ -79,6 +80,7 @@ def _saved(record: RunRecord) -> _Run:
         seconds=record.seconds,
         exit=record.exit,
         flags=record.flags,
+        gpus=record.gpus,
         accesses=tuple(_saved_access(access) for access in record.accesses),
     )
 
@@ -101,6 +103,7 @@ def _loaded(run: _Run) -> RunRecord:
         stdout=b"",
         stderr=b"",
         flags=run.flags,
+        gpus=run.gpus,
         accesses=tuple(_loaded_access(access) for access in run.accesses),
     )
 
