@@ -17,6 +17,7 @@ from mlbloat.cli.commands import app
 from mlbloat.findings import RULES as RULE_TABLE
 from mlbloat.findings import Rule
 from mlbloat.report import json as report_json
+from mlbloat.usage.trace import profile
 
 CLI = Path(__file__).with_name("cli.md")
 RULES = Path(__file__).with_name("rules.md")
@@ -77,6 +78,7 @@ def main() -> int:
         CLI: cli_reference(),
         RULES: rule_catalogue(),
         report_json.SCHEMA_FILE: json.dumps(report_json.schema(), indent=2) + "\n",
+        profile.SCHEMA_FILE: json.dumps(profile.schema(), indent=2) + "\n",
     }
     stale = [path for path, text in generated.items() if not path.exists() or path.read_text() != text]
     if "--check" not in sys.argv:

@@ -1,11 +1,12 @@
 """Measures on exact bytes: what adds up, what is counted once, what has no ratio."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlbloat.metrics import measure, run_report
+from mlbloat.metrics import measure, run_reports
 from mlbloat.model.digest import Digest
 from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.image import Image, ImageConfig, Layer, Platform
@@ -189,8 +190,10 @@ def test_a_run_is_credited_with_the_files_that_it_touched() -> None:
         Use("/dir/c", Level.TRACED, Reason.INTERPRETER, "/a"),
         Use("/b", Level.SAFE, Reason.LISTED, "run 'r'"),
     ]
-    run = run_report(record, uses, tree)
-    assert (run.files, run.seconds) == (2, 1.235)
+    later = [*uses, Use("/b", Level.TRACED, Reason.OPENED, "run 's'")]
+    first, second = run_reports([(record, uses), (replace(record, name="s"), later)], tree)
+    assert (first.files, first.seconds, first.new_files, first.new_bytes) == (2, 1.235, 2, 2)
+    assert (second.files, second.new_files, second.new_bytes) == (3, 1, 1)
 
 
 @settings(max_examples=40)

@@ -225,7 +225,7 @@ def test_what_was_slimmed_verifies_and_what_was_not_made_of_it_does_not(request_
 @pytest.mark.sandbox
 def test_a_recorded_profile_gives_the_report_of_the_run(request_: Request, tmp_path: Path) -> None:
     profile = tmp_path / "usage.json"
-    profile.write_text(pipeline.trace(request_))
+    profile.write_bytes(pipeline.trace(request_))
     recorded = pipeline.scan(replace(request_, profiles=(profile,)))
     assert _timeless(recorded) == _timeless(pipeline.scan(request_))
 
@@ -239,9 +239,20 @@ def test_a_profile_that_cannot_be_read_is_known_before_the_image_is(tmp_path: Pa
         pipeline.slim(request, f"oci-dir:{tmp_path}/slim")
 
 
+@pytest.mark.sandbox
+def test_profiles_are_put_together_and_the_report_shows_what_each_run_added(request_: Request, tmp_path: Path) -> None:
+    profile = tmp_path / "usage.json"
+    profile.write_bytes(pipeline.trace(request_))
+    profile.write_bytes(pipeline.trace(replace(request_, profiles=(profile,))))
+    first, again = pipeline.scan(replace(request_, profiles=(profile,))).evidence.runs
+    assert (first.files, first.new_files) == (again.files, first.files)
+    assert (again.new_files, again.new_bytes) == (0, 0)
+
+
+@pytest.mark.sandbox
 def test_a_recorded_profile_is_enough_to_slim(request_: Request, tmp_path: Path) -> None:
     profile = tmp_path / "usage.json"
-    profile.write_text(pipeline.trace(request_))
+    profile.write_bytes(pipeline.trace(request_))
     result = pipeline.slim(replace(request_, profiles=(profile,)), f"oci-archive:{tmp_path}/slim.tar")
     assert result.failure == ""
 

@@ -98,16 +98,29 @@ def measure(
     )
 
 
-def run_report(record: RunRecord, touched: Iterable[Use], tree: FileTree) -> RunReport:
-    """One line of the report for a run, with the regular files of the image that it alone touched."""
-    entries = (tree[use.path] for use in touched if use.level is Level.TRACED)
+def run_reports(runs: Iterable[tuple[RunRecord, Iterable[Use]]], tree: FileTree) -> tuple[RunReport, ...]:
+    """One line of the report for each run: the regular files that it touched, and those that no run before it did."""
+    seen: set[tuple[int, int]] = set()
+    reports = []
+    for record, touched in runs:
+        entries = (tree[use.path] for use in touched if use.level is Level.TRACED)
+        sizes = {entry.inode: entry.size_bytes for entry in entries if entry.kind is Kind.FILE}
+        reports.append(_run_report(record, sizes, seen))
+        seen |= sizes.keys()
+    return tuple(reports)
+
+
+def _run_report(record: RunRecord, sizes: dict[tuple[int, int], int], seen: set[tuple[int, int]]) -> RunReport:
+    new = sizes.keys() - seen
     return RunReport(
         name=record.name,
         engine=record.engine,
         tracer=record.tracer,
         seconds=round(record.seconds, 3),
         exit=record.exit,
-        files=len({entry.inode for entry in entries if entry.kind is Kind.FILE}),
+        files=len(sizes),
+        new_files=len(new),
+        new_bytes=sum(sizes[inode] for inode in new),
         steps=reports_of(record.steps),
     )
 

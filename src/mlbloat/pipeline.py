@@ -26,7 +26,7 @@ from mlbloat.model.image import Image, ImageConfig
 from mlbloat.model.mark import Mark
 from mlbloat.model.package import Inventory
 from mlbloat.model.report import Evidence, Report, SlimReport, Verdict
-from mlbloat.model.use import Level, RunRecord
+from mlbloat.model.use import Level, Origin, RunRecord
 from mlbloat.model.workload import Ignore, Run, Workload
 from mlbloat.packages import explain as explaining_packages
 from mlbloat.packages import take_inventory
@@ -163,13 +163,14 @@ def slim(request: Request, destination: str, talk: Talk = SILENCE, *, dockerfile
         )
 
 
-def trace(request: Request, talk: Talk = SILENCE) -> str:
-    """Record the profile runs of a workload; returns the text of a profile file."""
-    if not request.workload.profile:
+def trace(request: Request, talk: Talk = SILENCE) -> bytes:
+    """Record the profile runs of a workload, after those of the profiles given; returns a profile file."""
+    earlier = tuple(record for profile in request.profiles for record in tracing.load_profile(profile))
+    if not request.workload.profile and not earlier:
         raise UsageError("cannot trace without a workload; give -w FILE, or a command after --")
     with _workspace(request) as (space, cache):
         subject = _open(request, space / "original", cache, talk)
-        return tracing.profile_text(_trace(request, subject, talk))
+        return tracing.profile_file((*earlier, *_trace(request, subject, talk)))
 
 
 def verify(request: Request, slim_reference: str, talk: Talk = SILENCE) -> Verdict:
@@ -226,13 +227,22 @@ def _analyse(request: Request, space: Path, cache: Cache, talk: Talk, *, verifie
         touched = tracing.uses_of(records, tree, config)
         uses = static.follow(tree, inventory, config, touched, _commands(config, workload), subject.cache)
         marks = marking.mark(tree, inventory, uses, keep=workload.keep, drop=workload.drop, traced=bool(records))
+    runs = metrics.run_reports(((record, tracing.uses_of((record,), tree, config)) for record in records), tree)
     evidence = Evidence(
         mode="traced" if records else "static",
         keep=request.keep.label,
-        runs=tuple(metrics.run_report(record, tracing.uses_of((record,), tree, config), tree) for record in records),
-        flags=(*subject.image.notes, *flags.flags_of(tree, records, workload)),
+        runs=runs,
+        flags=(
+            *subject.image.notes,
+            *flags.flags_of(tree, records, workload, _origin(subject.image)),
+            *flags.growth(runs),
+        ),
     )
     return _Analysis(subject, inventory, records, marks, evidence, workload.ignore, request.today)
+
+
+def _origin(image: Image) -> Origin:
+    return Origin(id=str(image.id), diff_ids=tuple(str(layer.diff_id) for layer in image.layers))
 
 
 def _require_evidence(request: Request, analysis: _Analysis) -> None:
@@ -268,7 +278,8 @@ def _traced(request: Request, subject: _Subject, run: Run, talk: Talk) -> RunRec
     engine = runtime.choose(request.engine, tracing=True)
     rootfs = _rootfs(subject, talk)
     with talk.stage(f"running '{run.name}' under {engine.name}, traced"):
-        return tracing.trace(run, subject.image.config, subject.tree, rootfs, subject.space, engine)
+        record = tracing.trace(run, subject.image.config, subject.tree, rootfs, subject.space, engine)
+        return replace(record, origin=_origin(subject.image))
 
 
 def _measure(analysis: _Analysis, talk: Talk) -> Report:

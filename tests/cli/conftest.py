@@ -95,9 +95,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
             dockerfile={dockerfile: "FROM original\n", f"{dockerfile}.removed": "/never\n"} if dockerfile else {},
         )
 
-    def trace(request: pipeline.Request, talk: pipeline.Talk) -> str:
+    def trace(request: pipeline.Request, talk: pipeline.Talk) -> bytes:
         ask(request)
-        return "a profile\n"
+        return b"a profile\n"
 
     monkeypatch.setattr(pipeline, "scan", scan)
     monkeypatch.setattr(pipeline, "slim", slim)

@@ -227,6 +227,10 @@ def trace(
     to: Annotated[Path, typer.Option("-t", "--to", metavar="FILE", help="Where the profile goes.")],
     command: options.Command = None,
     workload: options.WorkloadFile = None,
+    profile: options.Profiles = None,
+    append: Annotated[
+        bool, typer.Option("--append", help="Keep the runs that FILE has already; the new ones go after them.")
+    ] = False,
     engine: options.Engine = "auto",
     platform: options.Platform = None,
     no_cache: options.NoCache = False,
@@ -239,10 +243,19 @@ def trace(
     from mlbloat import pipeline
 
     output.check_writable(to)
+    earlier = [*(profile or ()), *([to] if append and to.exists() else ())]
     asked = options.request(
-        image, command, workload, timeout, engine=engine, platform=platform, no_cache=no_cache, limit=limit
+        image,
+        command,
+        workload,
+        timeout,
+        profile=earlier,
+        engine=engine,
+        platform=platform,
+        no_cache=no_cache,
+        limit=limit,
     )
-    output.check_apart([to], options.files(image, workload, None))
+    output.check_apart([to], options.files(image, workload, profile))
     output.write_file(to, pipeline.trace(asked, Talker(quiet=quiet, verbose=verbose)))
 
 

@@ -83,9 +83,9 @@ def check_writable(path: Path) -> None:
         raise UsageError(f"cannot write {path}: the directory {directory} is not writable; choose another")
 
 
-def write_file(path: Path, text: str) -> None:
+def write_file(path: Path, text: str | bytes) -> None:
     """Write beside the name and rename, so that a reader never sees half a file."""
-    content = text.encode("utf-8", "surrogateescape")
+    content = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
     try:
         if _is_special(path):
             path.write_bytes(content)

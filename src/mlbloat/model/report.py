@@ -46,6 +46,9 @@ class RunReport:
     exit: int
     files: int
     """Regular files of the image that this run touched."""
+    new_files: int = 0
+    """Of these, files that no run before it touched: a profile whose last runs add none is complete."""
+    new_bytes: int = 0
     steps: tuple[StepReport, ...] = ()
     """Of a service: what was asked of it."""
 

@@ -90,6 +90,14 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The image that a run was recorded on."""
+
+    id: str
+    diff_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """What one run of a workload did."""
 
@@ -107,5 +115,7 @@ class RunRecord:
     """Which it had."""
     steps: tuple[Step, ...] = ()
     """Of a service."""
+    origin: Origin | None = None
+    """None: not known."""
     flags: tuple[str, ...] = ()
     """Plain sentences about what this run could not see or did differently."""

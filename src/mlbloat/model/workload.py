@@ -60,7 +60,8 @@ class Exec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    signal: str = "TERM"
+    signal: str = ""
+    """Its name without SIG; empty: the one that the image names, or TERM."""
     timeout_seconds: float = 10.0
     """Then it is killed."""
 

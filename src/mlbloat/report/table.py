@@ -19,11 +19,12 @@ ROWS = 12
 
 WIDTH = 110
 BAR = 40
+_RUN_NUMBERS = ("seconds", "files", "new files", "new bytes")
 
 
 def render(report: Report, *, color: bool = False, width: int = WIDTH) -> str:
     """Text of the whole report; with `color` it carries terminal escapes."""
-    parts = (_headline, _levels, _managers, _packages, _layers, _findings, _slim, _verdict, _notes)
+    parts = (_headline, _levels, _runs, _managers, _packages, _layers, _findings, _slim, _verdict, _notes)
     shown = [renderable for part in parts if (renderable := part(report)) is not None]
     return _text(shown, color=color, width=width)
 
@@ -226,6 +227,20 @@ def _verdict_lines(verdict: Verdict) -> RenderableType:
         lines.extend(Text(f"        {difference}") for difference in run.differences)
     lines.extend(Text(f"  FAIL  {difference}") for difference in verdict.differences)
     return Group(*lines)
+
+
+def _runs(report: Report) -> RenderableType | None:
+    """Whether the profile has converged: what each run added to those before it."""
+    runs = report.evidence.runs
+    if len(runs) < 2:
+        return None
+    table = _table(
+        "run", "seconds", "files", "new files", "new bytes", title="Runs of the profile", numbers=_RUN_NUMBERS
+    )
+    for run in runs:
+        seconds, files = f"{run.seconds:.1f}", f"{run.files:,}"
+        table.add_row(_shortened(plain(run.name), 60), seconds, files, f"{run.new_files:,}", size(run.new_bytes))
+    return table
 
 
 def _answer(step: StepReport) -> str:

@@ -5,15 +5,16 @@ Users and groups: https://github.com/moby/sys/blob/main/user/user.go (GetExecUse
 """
 
 import posixpath
+import signal
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlbloat.errors import RunError
 from mlbloat.model.container import Container
 from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.image import ImageConfig
-from mlbloat.model.workload import Run
+from mlbloat.model.workload import Run, Service
 from mlbloat.runtime import defaults, gpu
 
 _HOSTNAME = "mlbloat"
@@ -38,11 +39,23 @@ def container_of(config: ImageConfig, run: Run, tree: FileTree) -> Container:
         groups=user.groups,
         hostname=_HOSTNAME,
         timeout_seconds=run.timeout_seconds,
-        service=run.service,
+        service=_with_signal(run.service, config.stop_signal),
         conditions=run.conditions,
         devices=gpu.devices_of(run.conditions.gpus),
         new_privileges=user.uid != 0 and _has_privileged_programs(tree),
     )
+
+
+def _with_signal(service: Service | None, image_signal: str) -> Service | None:
+    """A workload's signal wins over the image's, as with docker stop."""
+    if service is None or service.stop.signal:
+        return service
+    names = {each.name.removeprefix("SIG") for each in signal.Signals} | {str(int(each)) for each in signal.Signals}
+    asked = image_signal.upper().removeprefix("SIG")
+    name = asked if asked in names else "TERM"
+    if name.isdigit():
+        name = signal.Signals(int(name)).name.removeprefix("SIG")
+    return replace(service, stop=replace(service.stop, signal=name))
 
 
 def _has_privileged_programs(tree: FileTree) -> bool:

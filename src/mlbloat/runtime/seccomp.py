@@ -14,9 +14,9 @@ from mlbloat.runtime.syscalls import (
     DENIED,
     NAMESPACE_FLAGS,
     NATIVE,
+    NEWEST,
     NOT_IMPLEMENTED,
     NUMBERS,
-    X32_BIT,
 )
 
 ALLOW = 0x7FFF0000
@@ -62,7 +62,7 @@ def _breakpoints(architecture: str, notify: Collection[str]) -> list[tuple[int, 
         action = actions.get(number, ALLOW)
         if action != points[-1][1]:
             points.append((number, action))
-    return [*points, (X32_BIT, _ERRNO | errno.ENOSYS)]
+    return [*points, (NEWEST + 1, _ERRNO | errno.ENOSYS)]
 
 
 def _decide(points: list[tuple[int, int]]) -> list[_Instruction]:

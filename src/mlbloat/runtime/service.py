@@ -144,11 +144,12 @@ class Conversation:
         return answer is not None
 
     def _stop(self, stop: Stop) -> None:
-        self._signal(signal.Signals[f"SIG{stop.signal}"])
+        self._signal(signal.Signals[f"SIG{stop.signal or 'TERM'}"])
         if not self._ended_within(stop.timeout_seconds):
             self.flags.append(
-                f"it did not end within {stop.timeout_seconds:g} seconds after SIG{stop.signal} and was killed: what "
-                "it does when it ends was not seen; give `stop` the signal that it listens to, or more time"
+                f"it did not end within {stop.timeout_seconds:g} seconds after SIG{stop.signal or 'TERM'} and "
+                "was killed: what it does when it ends was not seen; give `stop` the signal that it listens to, "
+                "or more time"
             )
 
     def _socket(self, family: int, seconds: float) -> socket.socket:

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from mlbloat.model.filetree import FileTree
-from mlbloat.model.use import RunRecord
+from mlbloat.model.report import RunReport
+from mlbloat.model.use import Origin, RunRecord
 from mlbloat.model.workload import Workload
 from mlbloat.usage.marking import unmatched_rules
 
@@ -12,9 +13,32 @@ _CUDA = re.compile(r"libcuda(rt)?\.so[.\d]*")
 """The CUDA runtime and driver libraries: an image that has one was made for a GPU."""
 
 
-def flags_of(tree: FileTree, records: Sequence[RunRecord], workload: Workload) -> tuple[str, ...]:
+def flags_of(tree: FileTree, records: Sequence[RunRecord], workload: Workload, image: Origin) -> tuple[str, ...]:
     """Say what the evidence leaves open, each with what to do about it."""
-    return tuple(_flags(tree, records, workload))
+    return (*_flags(tree, records, workload), *_foreign(records, image))
+
+
+def growth(runs: Sequence[RunReport]) -> tuple[str, ...]:
+    """Say when the last run of a profile still added files."""
+    if len(runs) < 2 or not runs[-1].new_files:
+        return ()
+    last = runs[-1]
+    return (
+        f"the profile still grows: run '{last.name}' touched {last.new_files} files ({last.new_bytes} bytes) that no "
+        "run before it did; add runs until the last ones add none",
+    )
+
+
+def _foreign(records: Sequence[RunRecord], image: Origin) -> Iterator[str]:
+    for record in records:
+        origin = record.origin
+        if origin is None or origin.id == image.id or origin.diff_ids == image.diff_ids:
+            continue
+        shared = len(set(origin.diff_ids) & set(image.diff_ids))
+        yield (
+            f"run '{record.name}' was recorded on another image ({origin.id[:19]}), which shares {shared} of "
+            f"{len(image.diff_ids)} layers with this one: files that moved are missed; record it on this image"
+        )
 
 
 def _flags(tree: FileTree, records: Sequence[RunRecord], workload: Workload) -> Iterator[str]:

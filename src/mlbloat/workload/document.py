@@ -41,7 +41,7 @@ class Exec(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Stop(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    signal: str | int = "TERM"
+    signal: str | int = ""
     timeout_seconds: float = 10.0
 
 

@@ -86,6 +86,8 @@ def _exec(command: document.Exec, problem: str) -> Exec:
 
 def _stop(stop: document.Stop, problem: str) -> Stop:
     text = str(stop.signal).upper().removeprefix("SIG")
+    if not text:
+        return Stop(timeout_seconds=expectations.seconds(stop.timeout_seconds, problem))
     known = {each.name.removeprefix("SIG"): each for each in signal.Signals}
     known |= {str(int(each)): each for each in signal.Signals}
     if text not in known:

@@ -1,10 +1,14 @@
+import json
+from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from mlbloat.errors import UsageError
-from mlbloat.model.use import Access, Action, RunRecord
-from mlbloat.usage.trace import load_profile, profile_text
+from mlbloat.model.use import Access, Action, Origin, RunRecord
+from mlbloat.usage.trace import load_profile, profile_file, profile_text
+from mlbloat.usage.trace.profile import SCHEMA_FILE
 
 _RECORD = RunRecord(
     name="train",
@@ -16,6 +20,8 @@ _RECORD = RunRecord(
     stderr=b"",
     accesses=(Access("/b", Action.OPENED), Access("/a\udcff", Action.EXECUTED), Access("/ü", Action.LISTED)),
     flags=("something",),
+    gpus=("all",),
+    origin=Origin(id="sha256:1", diff_ids=("sha256:2", "sha256:3")),
 )
 
 
@@ -33,6 +39,27 @@ def test_a_profile_holds_everything_but_the_output(tmp_path: Path) -> None:
         ("something",),
     )
     assert (loaded.stdout, "secret" in text) == (b"", False)
+    assert (loaded.gpus, loaded.origin) == (_RECORD.gpus, _RECORD.origin)
+
+
+def test_a_profile_meets_the_schema_that_ships() -> None:
+    schema = json.loads(SCHEMA_FILE.read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(json.loads(profile_text((_RECORD,))), schema)
+    with pytest.raises(jsonschema.ValidationError, match="'runs' is a required property"):
+        jsonschema.validate({"kind": "mlbloat.profile", "format": 1}, schema)
+
+
+def test_a_large_profile_is_compressed_the_same_way_each_time_and_read_again(tmp_path: Path) -> None:
+    accesses = tuple(Access(f"/a/rather/long/name/of/a/file/{number}", Action.OPENED) for number in range(20_000))
+    content = profile_file((replace(_RECORD, accesses=accesses),))
+    assert content.startswith(b"\x1f\x8b")
+    assert content == profile_file((replace(_RECORD, accesses=accesses),))
+    (tmp_path / "usage.json").write_bytes(content)
+    assert load_profile(tmp_path / "usage.json")[0].accesses == accesses
+    (tmp_path / "usage.json").write_bytes(content[:-100])
+    with pytest.raises(UsageError, match="as a profile: "):
+        load_profile(tmp_path / "usage.json")
 
 
 def test_the_same_records_give_the_same_text() -> None:
