@@ -74,6 +74,7 @@ class Request:
     """Recorded profiles: used instead of running the workload's profile."""
     keep: Level = Level.SAFE
     engine: str = "auto"
+    tracer: str = "auto"
     platform: str | None = None
     cache: Path | None = None
     """Directory of what earlier runs learnt about layers; None: learn everything again."""
@@ -278,7 +279,7 @@ def _traced(request: Request, subject: _Subject, run: Run, talk: Talk) -> RunRec
     engine = runtime.choose(request.engine, tracing=True)
     rootfs = _rootfs(subject, talk)
     with talk.stage(f"running '{run.name}' under {engine.name}, traced"):
-        record = tracing.trace(run, subject.image.config, subject.tree, rootfs, subject.space, engine)
+        record = tracing.trace(run, subject.image.config, subject.tree, rootfs, subject.space, engine, request.tracer)
         return replace(record, origin=_origin(subject.image))
 
 

@@ -47,6 +47,12 @@ Engine = Annotated[
         "--engine", metavar="ENGINE", envvar="MLBLOAT_ENGINE", help="What runs the image: auto, runc or embedded."
     ),
 ]
+Tracer = Annotated[
+    str,
+    typer.Option(
+        "--tracer", metavar="TRACER", envvar="MLBLOAT_TRACER", help="What records a run: auto, seccomp or fanotify."
+    ),
+]
 Platform = Annotated[
     str | None,
     typer.Option(
@@ -95,6 +101,7 @@ def request(
     profile: list[Path] | None = None,
     keep: str = Level.SAFE.label,
     limit: list[str] | None = None,
+    tracer: str = "auto",
 ) -> "Request":
     """What a command asks of the pipeline; UsageError for an option that is wrong in itself."""
     from mlbloat import cache, pipeline
@@ -105,6 +112,7 @@ def request(
         profiles=tuple(profile or ()),
         keep=_level(keep),
         engine=_engine(engine),
+        tracer=_tracer(tracer),
         platform=platform,
         cache=None if no_cache else cache.default_directory(),
         limits=_limits(limit or []),
@@ -153,6 +161,14 @@ def _engine(name: str) -> str:
     names = ["auto", *(engine.name for engine in runtime.ENGINES)]
     if name not in names:
         raise UsageError(f"cannot run with {name!r}: engines are {', '.join(names)}, as in --engine auto")
+    return name
+
+
+def _tracer(name: str) -> str:
+    if name != "auto":
+        from mlbloat.usage.trace import tracers
+
+        tracers.choose(name)
     return name
 
 

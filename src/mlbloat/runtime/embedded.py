@@ -40,7 +40,7 @@ def problem(*, tracing: bool) -> str:
 def isolations() -> tuple[str, ...]:
     """Return how this process may isolate a container, best first: `root`, `user`, `chroot`."""
     nobody = Container(argv=("probe",), environment=(), working_directory="/", uid=0, gid=0, groups=())
-    return tuple(process.ask({**spec_of(nobody, Path("/"), "/", False), "engine": "probe"}).split())
+    return tuple(process.ask({**spec_of(nobody, Path("/"), "/", None), "engine": "probe"}).split())
 
 
 def run(container: Container, rootfs: Path, scratch: Path, listener: Listener | None = None) -> Outcome:
@@ -48,7 +48,7 @@ def run(container: Container, rootfs: Path, scratch: Path, listener: Listener | 
     if container.devices is not None:
         raise EngineError("cannot give a run GPUs with the embedded engine; take --engine runc (apt-get install runc)")
     directory = tempfile.mkdtemp(prefix="run-", dir=scratch.absolute())
-    spec = spec_of(container, rootfs, directory, listener is not None)
+    spec = spec_of(container, rootfs, directory, listener)
     calls = frozenset() if listener is None else listener.calls
     spec["isolation"] = next(iter(isolations()), "root")
     spec["filter"] = seccomp.filter_program(os.uname().machine, calls).hex()
@@ -59,7 +59,7 @@ def machine_memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def spec_of(container: Container, rootfs: Path, directory: str, traced: bool) -> Spec:
+def spec_of(container: Container, rootfs: Path, directory: str, listener: Listener | None) -> Spec:
     """Return what every launcher is told; the engine adds its own."""
     conditions = container.conditions
     return {
@@ -76,7 +76,8 @@ def spec_of(container: Container, rootfs: Path, directory: str, traced: bool) ->
         "groups": list(container.groups),
         "hostname": container.hostname,
         "filter": "",
-        "traced": traced,
+        "traced": listener is not None and bool(listener.calls),
+        "watched": listener is not None and listener.watches,
         "new_privileges": container.new_privileges,
         "network": conditions.network,
         "mounts": [(mount.source, mount.target, mount.read_only) for mount in conditions.mounts],

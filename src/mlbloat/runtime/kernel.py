@@ -148,6 +148,22 @@ def put_tree(descriptor: int, target: str) -> None:
     _check(result, f"mount on {target}")
 
 
+_FAN_CLOEXEC, _FAN_NONBLOCK, _FAN_UNLIMITED_QUEUE = 1, 2, 16
+_FAN_MARK_ADD, _FAN_MARK_FILESYSTEM = 1, 0x100
+_FAN_OPEN, _FAN_OPEN_EXEC, _FAN_ONDIR = 0x20, 0x1000, 0x40000000
+
+
+def watch_file_system(path: str) -> int:
+    """Return a queue of what is opened on a file system, of any length (fanotify(7), Linux 5.0)."""
+    flags = _FAN_CLOEXEC | _FAN_NONBLOCK | _FAN_UNLIMITED_QUEUE
+    events = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+    queue = _check(_libc.fanotify_init(ctypes.c_uint(flags), ctypes.c_uint(events)), "fanotify_init")
+    mask = ctypes.c_uint64(_FAN_OPEN | _FAN_OPEN_EXEC | _FAN_ONDIR)
+    what = ctypes.c_uint(_FAN_MARK_ADD | _FAN_MARK_FILESYSTEM)
+    _check(_libc.fanotify_mark(queue, what, mask, -100, os.fsencode(path)), f"watch {path}")
+    return queue
+
+
 def pivot_root(new: str, old: str) -> None:
     number = _SYSTEM_CALLS[os.uname().machine]["pivot_root"]
     _check(_libc.syscall(ctypes.c_long(number), os.fsencode(new), os.fsencode(old)), "pivot_root")

@@ -89,10 +89,12 @@ def _run_embedded(spec: Spec, control: socket.socket, orders: socket.socket) -> 
     enter(isolation, spec["uid"], spec["gid"], spec["network"])
     if isolation == "chroot":
         root, flags = os.path.join(spec["directory"], "merged"), [_CHROOT_FLAG]
+        rootmount.watch(spec, root, flags, control)
         rootmount.copy_root(spec["rootfs"], root)
     else:
         rootmount.make_private()
         root, flags = rootmount.mount_root(spec["rootfs"], spec["directory"], user_namespace=isolation == "user")
+        rootmount.watch(spec, root, flags, control)
         flags += _user_flags(spec) if isolation == "user" else []
     with (
         _limited(spec) as groups,

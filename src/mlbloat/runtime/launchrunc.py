@@ -35,6 +35,7 @@ def run(spec: Spec, control: socket.socket, orders: socket.socket) -> None:
         sandbox.loopback_up()
     rootmount.make_private()
     root, flags = rootmount.mount_root(spec["rootfs"], spec["directory"], user_namespace=False)
+    rootmount.watch(spec, root, flags, control)
     _write_name_files(root, spec)
     os.chdir(spec["directory"])
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening, _deleted_at_the_end(spec):

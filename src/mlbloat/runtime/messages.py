@@ -32,6 +32,9 @@ class Spec(TypedDict):
     filter: str
     """A seccomp program, hex; embedded only."""
     traced: bool
+    """System calls wait for a listener."""
+    watched: bool
+    """Somebody reads events of the container's file system."""
     new_privileges: bool
     network: Literal["none", "host"]
     hosts: list[tuple[str, str]]

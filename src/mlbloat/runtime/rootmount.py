@@ -5,9 +5,13 @@ https://docs.kernel.org/filesystems/overlayfs.html
 
 import contextlib
 import os
+import socket
 import subprocess
 
 from mlbloat.runtime import kernel
+from mlbloat.runtime.messages import Spec, send
+
+_COPIED = "the run had its own copy of the image, because no overlay could be mounted"
 
 
 def make_private() -> None:
@@ -42,7 +46,18 @@ def mount_root(rootfs: str, directory: str, *, user_namespace: bool) -> tuple[st
     copy_root(rootfs, merged)
     kernel.mount(merged, merged, flags=kernel.MS_BIND)
     kernel.mount("none", merged, flags=kernel.MS_REMOUNT | kernel.MS_BIND | kernel.MS_NODEV)
-    return merged, ["the run had its own copy of the image, because no overlay could be mounted"]
+    return merged, [_COPIED]
+
+
+def watch(spec: Spec, root: str, flags: list[str], control: socket.socket) -> None:
+    """Hand a queue of what is opened in the root over, when somebody wants to read it."""
+    if not spec["watched"]:
+        return
+    if _COPIED in flags or not os.path.isdir(root):
+        raise OSError("file-system events can only be told apart on an overlay of the run's own; take --tracer seccomp")
+    descriptor = kernel.watch_file_system(root)
+    send(control, {"listener": 1}, descriptor)
+    os.close(descriptor)
 
 
 def _overlay(at: str, rootfs: str, user_namespace: bool) -> bool:

@@ -76,7 +76,7 @@ def run(container: Container, rootfs: Path, scratch: Path, listener: Listener | 
     directory = Path(tempfile.mkdtemp(prefix="run-", dir=scratch.absolute()))
     calls = frozenset() if listener is None else listener.calls
     (directory / "config.json").write_text(json.dumps(configuration(container, str(directory), calls)))
-    spec = spec_of(container, rootfs, str(directory), listener is not None)
+    spec = spec_of(container, rootfs, str(directory), listener)
     spec |= {"engine": "runc", "runc": _program() or "runc"}
     outcome = process.launch(spec, container, listener)
     if outcome.exit == 1 and (said := _NOT_EXECUTED.fullmatch(outcome.stderr)):
@@ -91,7 +91,7 @@ def configuration(container: Container, directory: str, notify: frozenset[str]) 
     Its network is that of the launcher, which makes one of its own unless the run asks for the host's.
     """
     machine, conditions = os.uname().machine, container.conditions
-    spec = spec_of(container, Path("/"), directory, bool(notify))
+    spec = spec_of(container, Path("/"), directory, None)
     nodes = () if container.devices is None else container.devices.nodes
     bound = conditions.mounts + (() if container.devices is None else container.devices.mounts)
     return {

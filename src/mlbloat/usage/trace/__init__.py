@@ -8,19 +8,19 @@ from mlbloat.model.image import ImageConfig
 from mlbloat.model.use import RunRecord
 from mlbloat.model.workload import Run
 from mlbloat.runtime import Engine, container_of
-from mlbloat.usage.trace import covered
+from mlbloat.usage.trace import covered, tracers
 from mlbloat.usage.trace.profile import load_profile, profile_file, profile_text
-from mlbloat.usage.trace.seccomp import Recorder
 from mlbloat.usage.trace.touched import missing_of, uses_of
 
 __all__ = ["load_profile", "missing_of", "profile_file", "profile_text", "trace", "uses_of"]
 
-TRACER = "seccomp"
 
-
-def trace(run: Run, config: ImageConfig, tree: FileTree, rootfs: Path, scratch: Path, engine: Engine) -> RunRecord:
+def trace(
+    run: Run, config: ImageConfig, tree: FileTree, rootfs: Path, scratch: Path, engine: Engine, tracer: str = "auto"
+) -> RunRecord:
     """Run a workload's run on an image unpacked at `rootfs`, every path call noted. RunError when it does not end."""
-    recorder = Recorder()
+    chosen = tracers.choose(tracer)
+    recorder: tracers.Tracing = chosen.Recorder()
     container = container_of(config, run, tree)
     outcome = engine.run(container, rootfs, scratch, recorder)
     if outcome.timed_out:
@@ -32,7 +32,7 @@ def trace(run: Run, config: ImageConfig, tree: FileTree, rootfs: Path, scratch: 
     return RunRecord(
         name=run.name,
         engine=engine.name,
-        tracer=TRACER,
+        tracer=chosen.name,
         seconds=outcome.seconds,
         exit=outcome.exit,
         stdout=outcome.stdout,

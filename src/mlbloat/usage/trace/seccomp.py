@@ -21,6 +21,11 @@ from mlbloat.usage.trace.memory import Memory
 from mlbloat.usage.trace.names import Names
 from mlbloat.usage.trace.root import Root
 
+name = "seccomp"
+
+BLIND = ""
+"""Nothing that a run of ours can do with a name: io_uring is refused, and interpreters are followed."""
+
 _RECEIVE = 0xC0502100
 _SEND = 0xC0182101
 _ID_VALID = 0x40082102
@@ -39,10 +44,16 @@ _JOIN_SECONDS = 20.0
 _AT_FDCWD = 0xFFFFFF9C
 
 
+def problem() -> str:
+    """Say why it cannot be used here; the engines say so themselves."""
+    return ""
+
+
 class Recorder:
     """The listener of one run. Collects accesses in the order of their first use."""
 
     calls = NAMES
+    watches = False
 
     def __init__(self) -> None:
         self._accesses: list[tuple[bytes, Action]] = []

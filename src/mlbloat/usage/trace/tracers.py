@@ -1,0 +1,44 @@
+"""The ways to record a run, one of which `--tracer` names."""
+
+from types import ModuleType
+from typing import Protocol
+
+from mlbloat.errors import EngineError, UsageError
+from mlbloat.model.use import Access
+from mlbloat.runtime import Listener
+from mlbloat.usage.trace import fanotify, seccomp
+
+TRACERS: tuple[ModuleType, ...] = (seccomp, fanotify)
+"""In the order of preference. Adding one is a module with `name`, `BLIND`, `problem` and `Recorder`."""
+
+_REFUSED = {
+    "fuse": "a file system of mlbloat's own below the container is not part of this version",
+    "strace": "strace stops every call twice and takes three times as long; it is not part of this version",
+}
+
+
+class Tracing(Listener, Protocol):
+    """One recording: the listener that an engine serves, and what came of it."""
+
+    def accesses(self) -> tuple[Access, ...]:
+        """What the run named, in the order of first use."""
+
+    def flags(self) -> tuple[str, ...]:
+        """What this recording may have missed or changed."""
+
+
+def choose(name: str) -> ModuleType:
+    """Return the tracer of that name, or with `auto` the first that works here."""
+    known = ", ".join(tracer.name for tracer in TRACERS)
+    if name in _REFUSED:
+        raise UsageError(f"cannot trace with {name}: {_REFUSED[name]}; take auto, {known}")
+    tracers = [tracer for tracer in TRACERS if name in ("auto", tracer.name)]
+    if not tracers:
+        raise UsageError(f"cannot trace with {name!r}: there is no tracer of that name; take auto, {known}")
+    missing = []
+    for tracer in tracers:
+        problem = tracer.problem()
+        if not problem:
+            return tracer
+        missing.append(f"{tracer.name}: {problem}")
+    raise EngineError(f"cannot trace here: {'; '.join(missing)}")
