@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from mlbloat import runtime
 from mlbloat.model.conditions import Conditions, Limit, Tmpfs
 from mlbloat.runtime import Engine
+from mlbloat.usage.trace.seccomp import Recorder
 from tests.support import sandbox
-from tests.support.sandbox import HOST, python
+from tests.support.sandbox import HOST, container, python
+from tests.support.trees import tree_of
 
 _EATS = "kept = [bytearray(b'x') * (1 << 20) for _ in range(400)]"
 
@@ -46,6 +49,41 @@ print(resource.getrlimit(resource.RLIMIT_NOFILE), socket.gethostbyname("db"), so
         "/srv/space 1048576",
         "(50, 60) 10.1.2.3 127.0.0.1",
     ], outcome.stderr
+
+
+def test_what_a_run_changes_of_the_image_is_told(engine: Engine, tmp_path: Path) -> None:
+    scratch, rootfs = tmp_path / "scratch", tmp_path / "rootfs"
+    scratch.mkdir()
+    files = {**sandbox.shell_files("/bin/sh", "/bin/rm"), "/data/a": "1", "/data/b": "2", "/data/c": "3"}
+    runtime.unpack(tree_of(files), rootfs)
+    script = "echo 9 > /data/b; rm /data/a; echo new > /data/new"
+    outcome = engine.run(container("/bin/sh", "-c", script), rootfs, scratch)
+    told = [flag for flag in outcome.flags if "held in memory" not in flag]
+    assert told[0].startswith("it changed or deleted 2 files of the image, such as /data/a: ")
+
+
+def test_a_long_scratch_directory_does_not_matter(engine: Engine, tmp_path: Path) -> None:
+    scratch = tmp_path / ("long" * 30) / ("and-longer" * 10)
+    scratch.mkdir(parents=True)
+    recorder = Recorder()
+    outcome = engine.run(python("open('/etc/hostname')"), HOST, scratch, recorder)
+    assert (outcome.exit, outcome.stderr) == (0, b"")
+    assert "/etc/hostname" in {access.path for access in recorder.accesses()}
+
+
+def test_a_program_that_interrupts_itself_all_the_time_ends_and_is_told(engine: Engine, tmp_path: Path) -> None:
+    code = """
+import os, signal
+signal.signal(signal.SIGALRM, lambda *_: None); signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+for number in range(3000):
+    try: os.stat("/")
+    except OSError: pass
+signal.setitimer(signal.ITIMER_REAL, 0)
+"""
+    recorder = Recorder()
+    outcome = engine.run(python(code), HOST, tmp_path, recorder)
+    assert (outcome.exit, outcome.stderr) == (0, b"")
+    assert [flag for flag in recorder.flags() if flag.startswith("it set a timer")]
 
 
 def test_memory_ends_where_it_is_said_to_and_the_kill_is_told(engine: Engine, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ def test_the_bundle_is_at_least_as_tight_as_docker() -> None:
     assert linux["resources"]["devices"] == [{"allow": False, "access": "rwm"}]
     assert 0 < linux["resources"]["memory"]["limit"] < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert linux["resources"]["pids"] == {"limit": 16384}
-    assert linux["seccomp"]["listenerPath"] == "/scratch/run-1/listener"
+    assert linux["seccomp"]["listenerPath"] == "/proc/self/cwd/listener"
     assert "CAP_SYS_ADMIN" not in process["capabilities"]["bounding"]
     assert len(process["capabilities"]["bounding"]) == 14
     assert document["root"]["path"] == "/scratch/run-1/merged"

@@ -11,13 +11,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from mlbloat.errors import EngineError, RunError
 from mlbloat.model.container import Container, Outcome
-from mlbloat.runtime import kernel
+from mlbloat.runtime import kernel, written
 from mlbloat.runtime.listener import Listener
 from mlbloat.runtime.messages import Message, Spec, receive
 from mlbloat.runtime.service import Conversation, refuse_taken_address
@@ -48,7 +49,8 @@ def launch(spec: Spec, container: Container, listener: Listener | None) -> Outco
         refuse_taken_address(container)
         with _Launch(spec, container, listener) as running:
             running.watch()
-        return running.outcome()
+        outcome = running.outcome()
+        return replace(outcome, flags=(*outcome.flags, *written.flags(spec["directory"], spec["rootfs"])))
     finally:
         remove(directory)
 

@@ -111,7 +111,7 @@ def configuration(container: Container, directory: str, notify: frozenset[str]) 
                 "memory": {"limit": spec["memory_bytes"]},
                 "pids": {"limit": spec["processes"]},
             },
-            "seccomp": seccomp.oci_section(machine, notify, f"{directory}/listener"),
+            "seccomp": seccomp.oci_section(machine, notify, "/proc/self/cwd/listener"),
         },
     }
 

@@ -142,8 +142,9 @@ def _mount_system_directories(root: str, shared_memory_bytes: int) -> list[str]:
         kernel.mount("proc", f"{root}/proc", "proc", _SAFEST)
     except OSError:
         # Where parts of /proc are hidden from us, as in a container, the kernel refuses to show them in a new one.
-        kernel.mount("/proc", f"{root}/proc", flags=kernel.MS_BIND | kernel.MS_REC)
-        flags.append("/proc of the run is that of this machine, because no new one could be mounted")
+        # That of this machine would show its processes to an image that nobody trusts.
+        kernel.mount("tmpfs", f"{root}/proc", "tmpfs", _SAFEST | kernel.MS_RDONLY)
+        flags.append("/proc of the run is empty, because no new one could be mounted")
     try:
         kernel.mount("sysfs", f"{root}/sys", "sysfs", _SAFEST | kernel.MS_RDONLY)
     except OSError:

@@ -38,6 +38,7 @@ clock_settime 227 264 112
 clock_settime64 - 404 -
 clone 56 120 220
 clone3 435 435 435
+connect 42 362 203
 creat 85 8 -
 delete_module 176 129 106
 execve 59 11 221

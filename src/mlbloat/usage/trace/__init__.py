@@ -29,6 +29,7 @@ def trace(
             "raise timeout_seconds, or profile something shorter"
         )
     accesses, covered_flags = covered.leave_out(recorder.accesses(), container, tree)
+    refused = recorder.outside.flags() if container.conditions.network == "none" else ()
     return RunRecord(
         name=run.name,
         engine=engine.name,
@@ -40,5 +41,5 @@ def trace(
         accesses=accesses,
         gpus=run.conditions.gpus,
         steps=outcome.steps,
-        flags=(*outcome.flags, *recorder.flags(), *covered_flags),
+        flags=(*outcome.flags, *recorder.flags(), *covered_flags, *refused),
     )

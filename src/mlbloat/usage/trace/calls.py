@@ -61,7 +61,10 @@ TIMERS = ("alarm", "setitimer", "timer_create")
 
 CALLS: Mapping[str, Call] = MappingProxyType({call.name: call for call in _calls()})
 
-NAMES: frozenset[str] = frozenset((*CALLS, *TIMERS))
+CONNECT = "connect"
+"""Names no file; says what a run without a network missed."""
+
+NAMES: frozenset[str] = frozenset((*CALLS, *TIMERS, CONNECT))
 
 BY_NUMBER: Mapping[int, Mapping[int, str]] = MappingProxyType(
     {

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from mlbloat.errors import EngineError
 from mlbloat.model.use import Access, Action
+from mlbloat.usage.trace.outside import Attempts
 
 name = "fanotify"
 
@@ -44,6 +45,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self._accesses: dict[tuple[bytes, Action], None] = {}
+        self.outside = Attempts()
         self._lost = self._full = False
         self._done = False
 

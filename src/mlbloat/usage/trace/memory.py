@@ -37,6 +37,10 @@ class Memory:
             found = found + more if more else None
         return None
 
+    def content(self, thread: int, address: int, length: int) -> bytes:
+        """Return the bytes at an address, fewer when a page is missing, none when they cannot be read."""
+        return self._read(thread, address, length) or b""
+
     def forget(self, thread: int) -> None:
         """Drop what is open of a thread that is about to execute, and so to get another memory."""
         descriptor = self._files.pop(thread, None)

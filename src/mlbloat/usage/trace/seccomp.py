@@ -15,10 +15,11 @@ from collections.abc import Iterator
 
 from mlbloat.errors import EngineError
 from mlbloat.model.use import Access, Action
-from mlbloat.usage.trace.calls import BY_NUMBER, CALLS, CWD, NAMES, TIMERS, Call
+from mlbloat.usage.trace.calls import BY_NUMBER, CALLS, CONNECT, CWD, NAMES, TIMERS, Call
 from mlbloat.usage.trace.interpreters import MAX_INTERPRETERS
 from mlbloat.usage.trace.memory import Memory
 from mlbloat.usage.trace.names import Names
+from mlbloat.usage.trace.outside import ADDRESS_BYTES, Attempts
 from mlbloat.usage.trace.root import Root
 
 name = "seccomp"
@@ -63,6 +64,7 @@ class Recorder:
         self._memory = Memory()
         self._root = Root()
         self._executed: set[bytes] = set()
+        self.outside = Attempts()
         self._begun = False
         self._timer = self._full = False
         self._unread = 0
@@ -102,6 +104,7 @@ class Recorder:
         """Answer until every process under the filter ended."""
         if self._serving:
             self._others.append(Recorder())
+            self._others[-1].outside = self.outside
             with self._others[-1].serve(descriptor):
                 yield
             return
@@ -184,6 +187,9 @@ class Recorder:
         call = CALLS.get(name)
         if call is None:
             self._timer = self._timer or name in TIMERS
+            if name == CONNECT and self._begun:
+                length = min(arguments[2], ADDRESS_BYTES)
+                self.outside.note(self._memory.content(thread, arguments[1], length))
             return
         if call.action is Action.EXECUTED:
             self._begun = True

@@ -7,6 +7,7 @@ from mlbloat.errors import EngineError, UsageError
 from mlbloat.model.use import Access
 from mlbloat.runtime import Listener
 from mlbloat.usage.trace import fanotify, seccomp
+from mlbloat.usage.trace.outside import Attempts
 
 TRACERS: tuple[ModuleType, ...] = (seccomp, fanotify)
 """In the order of preference. Adding one is a module with `name`, `BLIND`, `problem` and `Recorder`."""
@@ -19,6 +20,10 @@ _REFUSED = {
 
 class Tracing(Listener, Protocol):
     """One recording: the listener that an engine serves, and what came of it."""
+
+    @property
+    def outside(self) -> Attempts:
+        """Where the run tried to connect to, as far as this tracer sees it."""
 
     def accesses(self) -> tuple[Access, ...]:
         """What the run named, in the order of first use."""
