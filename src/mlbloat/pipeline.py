@@ -262,7 +262,8 @@ def _require_evidence(request: Request, analysis: _Analysis) -> None:
 def _commands(config: ImageConfig, workload: Workload) -> tuple[tuple[str, ...], ...]:
     """The command lines of the profile, or the image's own; an image without one has no roots but its application."""
     if workload.profile:
-        return tuple(runtime.command_line(config, run) for run in workload.profile)
+        executed = (command.run for run in workload.profile if run.service for command in run.service.exec)
+        return (*(runtime.command_line(config, run) for run in workload.profile), *executed)
     return tuple(words for words in (config.entrypoint + config.command,) if words)
 
 

@@ -179,7 +179,8 @@ def _step_failures(service: Service | None, ran: Ran) -> Iterator[str]:
     """Yield what a service did not answer, or answered otherwise than expected."""
     for step in ran.steps:
         if step.failure:
-            yield f"{plain(step.what)}: {plain(step.failure)}{_last_log_lines(ran)}"
+            status = f", exit status {ran.exit}" if "ended" in step.failure else ""
+            yield f"{plain(step.what)}: {plain(step.failure)}{status}{_last_log_lines(ran)}"
     for one, step in _answered(service, ran):
         if isinstance(one, Exec):
             command = Outcome(exit=step.status or 0, stdout=step.body, stderr=step.stderr, seconds=step.seconds)

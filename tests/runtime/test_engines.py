@@ -259,9 +259,10 @@ def test_output_is_bounded_and_nobody_waits_for_it(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "OUTPUT_LIMIT_BYTES", 1 << 20)
-    outcome = _run(engine, python("import sys; [sys.stdout.write('x' * 65536) for _ in range(800)]"), tmp_path)
+    outcome = _run(engine, python("print('x' * 65536 * 800 + 'last')"), tmp_path)
     assert (outcome.exit, len(outcome.stdout)) == (0, 1 << 20)
-    assert "only the first 1 MiB of stdout were kept" in outcome.flags
+    assert outcome.stdout.endswith(b"xlast\n")
+    assert "only the first 1 MiB of stdout were kept, and its last lines" in outcome.flags
 
 
 def test_a_user_of_the_image_is_that_user(engine: Engine, tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ from mlbloat.runtime.service import Conversation, refuse_taken_address
 
 OUTPUT_LIMIT_BYTES = 16 << 20
 """Of each stream that is kept; the rest is read and thrown away, so that the command never waits for us."""
+_END_BYTES = 1 << 16
+"""Of these, for the end: what a command says last is often why it ended."""
 SET_UP_SECONDS = 600.0
 """From the launcher's start to the command's: a copy of the image may have to be made."""
 GRACE_SECONDS = 5.0
@@ -79,12 +81,13 @@ def remove(directory: Path) -> None:
 
 
 class _Stream:
-    """One output of the command: its start is kept, its rest only counted."""
+    """One output of the command: its start and its end are kept."""
 
     def __init__(self) -> None:
         self.source, self.sink = os.pipe()
         os.set_blocking(self.source, False)
         self.kept = bytearray()
+        self._end = b""
         self.cut = False
         self.open = True
 
@@ -94,9 +97,15 @@ class _Stream:
         except BlockingIOError:
             return
         self.open = bool(chunk)
-        room = OUTPUT_LIMIT_BYTES - len(self.kept)
+        room = OUTPUT_LIMIT_BYTES - _END_BYTES - len(self.kept)
         self.kept += chunk[:room]
-        self.cut = self.cut or len(chunk) > room
+        end = self._end + chunk[room:]
+        self.cut = self.cut or len(end) > _END_BYTES
+        self._end = end[-_END_BYTES:]
+
+    def content(self) -> bytes:
+        """Return what is kept; complete unless it was cut."""
+        return bytes(self.kept) + self._end
 
 
 class _Launch:
@@ -257,11 +266,13 @@ class _Launch:
             raise EngineError("cannot finish a run: its launcher was killed; is there enough memory?")
         for name, stream in (("stdout", self.stdout), ("stderr", self.stderr)):
             if stream.cut:
-                self._flags.append(f"only the first {OUTPUT_LIMIT_BYTES >> 20} MiB of {name} were kept")
+                self._flags.append(
+                    f"only the first {OUTPUT_LIMIT_BYTES >> 20} MiB of {name} were kept, and its last lines"
+                )
         return Outcome(
             exit=128 + signal.SIGKILL if self._exit is None else self._exit,
-            stdout=bytes(self.stdout.kept),
-            stderr=bytes(self.stderr.kept),
+            stdout=self.stdout.content(),
+            stderr=self.stderr.content(),
             seconds=(self._ended or time.monotonic()) - self._started,
             timed_out=self._timed_out,
             steps=() if self._conversation is None else tuple(self._conversation.steps),
@@ -271,5 +282,5 @@ class _Launch:
     def _why_silent(self) -> str:
         if self._timed_out:
             return f"it was not ready after {SET_UP_SECONDS:.0f} seconds"
-        last = self.stderr.kept.decode(errors="replace").strip().splitlines()[-1:]
+        last = self.stderr.content().decode(errors="replace").strip().splitlines()[-1:]
         return f"its launcher ended with status {self._process.returncode} ({' '.join(last) or 'without a word'})"
