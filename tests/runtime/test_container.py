@@ -7,7 +7,7 @@ from mlbloat.errors import RunError
 from mlbloat.model.container import Container
 from mlbloat.model.filetree import FileTree
 from mlbloat.model.image import ImageConfig
-from mlbloat.model.workload import Run
+from mlbloat.model.workload import Run, Service, Stop
 from mlbloat.runtime import container_of
 from tests.support.trees import Link, tree_of
 
@@ -132,3 +132,21 @@ def test_new_privileges_are_for_images_that_have_a_use_for_them(
     config = ImageConfig(document=b"{}", command=("/srv/app/start",), user=user)
     container = container_of(config, Run(name="r"), FileTree(entries, tree.contents))
     assert container.new_privileges is allowed
+
+
+@pytest.mark.parametrize(
+    ("asked", "image", "expected"),
+    [
+        ("", "", "TERM"),
+        ("", "SIGQUIT", "QUIT"),
+        ("", "3", "QUIT"),
+        ("", "no signal", "TERM"),
+        ("INT", "SIGQUIT", "INT"),
+    ],
+)
+def test_a_service_is_stopped_by_the_signal_of_the_image_unless_its_run_names_one(
+    asked: str, image: str, expected: str
+) -> None:
+    service = _container(Run(name="r", service=Service(stop=Stop(signal=asked))), stop_signal=image).service
+    assert service is not None
+    assert service.stop.signal == expected
