@@ -78,7 +78,9 @@ signal.signal(signal.SIGALRM, lambda *_: None); signal.setitimer(signal.ITIMER_R
 for number in range(3000):
     try: os.stat("/")
     except OSError: pass
-signal.setitimer(signal.ITIMER_REAL, 0)
+while True:
+    try: signal.setitimer(signal.ITIMER_REAL, 0); break
+    except OSError: pass  # it is traced as well
 """
     recorder = Recorder()
     outcome = engine.run(python(code), HOST, tmp_path, recorder)
