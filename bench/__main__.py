@@ -2,9 +2,9 @@
 
 import argparse
 
-from bench import packages, reach, scan, size, trace
+from bench import packages, reach, scan, size, slim, trace
 
-BENCHMARKS = (trace, scan, size, reach, packages)
+BENCHMARKS = (trace, scan, size, reach, packages, slim)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from mlbloat.cli.commands import app
+from mlbloat.cli import app
 from mlbloat.findings import RULES as RULE_TABLE
 from mlbloat.findings import Rule
 from mlbloat.report import json as report_json

@@ -7,11 +7,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from json import loads
 from pathlib import Path
 
 import pytest
 
-from mlbloat import cli, pipeline
+from mlbloat import __version__, cli, pipeline
 from mlbloat.errors import EngineError, RunError, UsageError
 from mlbloat.image import load, squash
 from mlbloat.model.filetree import FileTree, Kind
@@ -19,8 +20,9 @@ from mlbloat.model.report import Report
 from mlbloat.model.use import Level
 from mlbloat.model.workload import Expect, Run, Workload
 from mlbloat.pipeline import Request
-from mlbloat.report import json
+from mlbloat.report import json, table
 from mlbloat.runtime import embedded as runtime_embedded
+from mlbloat.slim import SlimOptions
 from tests.support import images, runnable, sandbox
 from tests.support.runnable import assert_sums
 
@@ -177,7 +179,7 @@ def test_slim_removes_what_nothing_reaches_and_proves_the_rest(
     request_: Request, tmp_path: Path, archive: Path
 ) -> None:
     target = tmp_path / "slim.tar"
-    result = pipeline.slim(request_, f"oci-archive:{target}", dockerfile="Dockerfile.slim")
+    result = pipeline.slim(request_, f"oci-archive:{target}", wanted=SlimOptions(dockerfile="Dockerfile.slim"))
     report = result.report
     assert_sums(report)
     assert result.failure == ""
@@ -431,3 +433,98 @@ def test_an_interrupted_run_leaves_nothing(
     assert str(space) not in Path("/proc/self/mountinfo").read_text()
     assert list(space.iterdir()) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["app.tar"]
+
+
+# What verification missed
+
+
+@pytest.mark.sandbox
+def test_a_poor_profile_is_repaired_and_the_report_says_by_how_much(
+    request_: Request, tmp_path: Path, archive: Path
+) -> None:
+    target = f"oci-archive:{tmp_path}/slim.tar"
+    poor = replace(request_, keep=Level.TRACED)
+    failed = pipeline.slim(poor, target)
+    assert "let --repair 3 add what was missed" in failed.failure
+    assert failed.report.verdict is not None
+    assert "/app/check" in failed.report.verdict.runs[1].missing
+    result = pipeline.slim(poor, target, wanted=SlimOptions(repair_rounds=5))
+    assert result.failure == ""
+    verdict = result.report.verdict
+    assert verdict is not None and verdict.repaired is not None
+    assert verdict.passed
+    assert {"/app/check", "/app/other"} <= set(verdict.repaired.paths)
+    assert verdict.repaired.files >= 2
+    assert verdict.repaired.size_bytes >= len("another input\n")
+    left = _left(archive, tmp_path / "slim.tar", tmp_path)
+    assert {"/app/check", "/app/other"} <= left
+    assert "/usr/share/unread/data" not in left
+    assert "repaired" in table.render(result.report)
+
+
+@pytest.mark.sandbox
+def test_repair_ends_when_nothing_more_is_missed(request_: Request, tmp_path: Path) -> None:
+    wrong = Run(name="wrong", run=("/app/main", "you"), expect=Expect(stdout="^never$"))
+    asked = replace(request_, workload=replace(request_.workload, verify=(wrong,)))
+    result = pipeline.slim(asked, f"oci-archive:{tmp_path}/slim.tar", wanted=SlimOptions(repair_rounds=20))
+    assert "verification failed" in result.failure
+    assert result.report.verdict is not None and result.report.verdict.repaired is None
+    assert not (tmp_path / "slim.tar").exists()
+
+
+# Beside the image
+
+
+def test_labels_say_where_an_image_comes_from_and_may_be_left_out(archive: Path, tmp_path: Path) -> None:
+    original = load(str(archive), tmp_path / "original")
+    found = []
+    for name, labels in (("with", True), ("without", False)):
+        pipeline.slim(
+            Request(reference=str(archive)), f"oci-archive:{tmp_path}/{name}", wanted=SlimOptions(labels=labels)
+        )
+        image = load(f"oci-archive:{tmp_path}/{name}", tmp_path / f"{name}-read")
+        found.append(loads(image.config.document)["config"].get("Labels"))
+    assert found == [
+        {"mlbloat.version": __version__, "mlbloat.keep": "safe", "mlbloat.original.digest": original.digest},
+        None,
+    ]
+
+
+def test_the_way_back_is_published_with_the_slim_image(archive: Path, tmp_path: Path) -> None:
+    wanted = SlimOptions(restore=f"oci-archive:{tmp_path}/whole.tar", sbom=True)
+    result = pipeline.slim(Request(reference=str(archive)), f"oci-archive:{tmp_path}/slim.tar", wanted=wanted)
+    original, whole = (
+        squash(load(str(path), tmp_path / f"{path.stem}-read")) for path in (archive, tmp_path / "whole.tar")
+    )
+    assert _lines(original) == _lines(whole)
+    assert loads(result.sbom)["metadata"]["component"]["name"] == f"oci-archive:{tmp_path}/slim.tar"
+
+
+def test_a_slim_image_verifies_against_its_original_whatever_was_cut(
+    archive: Path, tmp_path: Path, embedded: str
+) -> None:
+    target = f"oci-archive:{tmp_path}/slim.tar"
+    pipeline.slim(Request(reference=str(archive)), target)
+    slim = squash(load(target, tmp_path / "slim-read"))
+    assert "Package: unread" not in slim.read(slim["/var/lib/dpkg/status"]).decode()
+    asked = Request(reference=str(archive), workload=Workload(verify=(MAIN,)), engine=embedded)
+    assert pipeline.verify(asked, target).differences == ()
+
+
+def test_the_one_platform_of_several_that_is_slimmed_is_said(tmp_path: Path) -> None:
+    manifests: list[dict[str, object]] = []
+    files: dict[str, bytes] = {}
+    for architecture in ("amd64", "arm64"):
+        extra = {"architecture": architecture}
+        manifest, blobs = images.oci_manifest(runnable.layers(), config=runnable.CONFIG, extra=extra)
+        platform = {"os": "linux", "architecture": architecture}
+        manifests.append(images.descriptor(images._MANIFEST_TYPE, manifest, platform=platform))
+        files |= blobs
+    images.write_dir(tmp_path / "both", images.oci_layout(manifests) | files)
+    asked = Request(reference=f"oci-dir:{tmp_path}/both", platform="linux/arm64")
+    result = pipeline.slim(asked, f"oci-archive:{tmp_path}/slim.tar")
+    assert (
+        "the image is there for linux/amd64, linux/arm64; this is about linux/arm64 alone (--platform takes another)"
+        in result.report.evidence.flags
+    )
+    assert result.report.image.platform == "linux/arm64"

@@ -16,6 +16,7 @@ from mlbloat.image.overlay2 import UNVERIFIED, NotInPlaceError
 from mlbloat.model.report import Report
 from mlbloat.model.workload import Expect, Run, Workload
 from mlbloat.pipeline import Request
+from mlbloat.slim import SlimOptions
 from tests.support import engines, images, runnable, sandbox
 
 pytestmark = pytest.mark.engine
@@ -221,3 +222,15 @@ def test_no_image_of_that_name_is_not_found(client: docker.DockerClient) -> None
         f"mlbloat: cannot find docker:{NAME}:missing: no such image in the docker engine; "
         f"docker pull {NAME}:missing first\n"
     )
+
+
+def test_an_image_with_zstd_layers_runs_in_docker(client: docker.DockerClient, tmp_path: Path) -> None:
+    layers = runnable.layers()
+    source = images.oci_archive(tmp_path / "zstd.tar", layers, config=runnable.CONFIG, compression="zstd")
+    wanted = SlimOptions(squash=True)
+    for options in (SlimOptions(), wanted):
+        result = pipeline.slim(Request(reference=str(source)), f"docker:{NAME}:slim", wanted=options)
+        assert result.failure == ""
+        assert client.containers.run(f"{NAME}:slim", remove=True, network_mode="none") == b"hello, world\n"
+        labels = client.images.get(f"{NAME}:slim").labels
+        assert labels["mlbloat.keep"] == "safe"

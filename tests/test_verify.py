@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from mlbloat import textdiff
 from mlbloat.errors import RunError
 from mlbloat.model.container import Outcome
 from mlbloat.model.filetree import FileTree, Kind
+from mlbloat.model.label import KEEP
 from mlbloat.model.step import Step
 from mlbloat.model.use import Access, Action, RunRecord
 from mlbloat.model.workload import Exec, Expect, Request, Run, Service, Workload
@@ -175,13 +177,16 @@ def test_a_profile_run_that_fails_is_refused_with_its_last_words() -> None:
     )
 
 
+DIFFERS = "stdout differs from the original's"
+
+
 @pytest.mark.parametrize(
     ("was", "now", "found"),
     [
         ("a\nb\n", "a\nb\n", ()),
-        ("a\nb\n", "a\nc\n", ("stdout differs from the original's in line 2: 'c', was 'b'",)),
-        ("a\nb\n", "a\n", ("stdout differs from the original's in line 2: nothing, was 'b'",)),
-        ("a\n", "a", ("stdout differs from the original's in line ends or in bytes that are not text",)),
+        ("a\nb\n", "a\nc\n", (DIFFERS, "--- original", "+++ slim", "@@ -1,2 +1,2 @@", " a", "-b", "+c")),
+        ("a\nb\n", "a\n", (DIFFERS, "--- original", "+++ slim", "@@ -1,2 +1,1 @@", " a", "-b")),
+        ("a\n", "a", (DIFFERS, "only line ends, or bytes that are not text, differ")),
     ],
 )
 def test_a_stream_that_must_be_the_same_is_compared_byte_for_byte(was: str, now: str, found: tuple[str, ...]) -> None:
@@ -233,8 +238,14 @@ def test_without_an_expectation_an_answer_must_be_below_400() -> None:
     ("now", "found"),
     [
         (served(), ()),
-        (served(x=b"z"), ("GET http://a/x: body differs from the original's in line 1: 'z', was 'x'",)),
-        (served(check=b"d"), ("exec check: stdout differs from the original's in line 1: 'd', was 'c'",)),
+        (
+            served(x=b"z"),
+            ("GET http://a/x: body differs from the original's", *textdiff.unified(b"x", b"z")),
+        ),
+        (
+            served(check=b"d"),
+            ("exec check: stdout differs from the original's", *textdiff.unified(b"c", b"d")),
+        ),
         (replace(served(), exit=1), ("exit status is 1, the original's 0",)),
     ],
 )
@@ -348,3 +359,40 @@ def test_files_that_a_slim_run_named_and_did_not_find_are_listed_in_order() -> N
     accesses = tuple(Access(path, Action.OPENED) for path in named)
     slim = tree_of(without("/gone", "/bin/tool"))
     assert missing_files(accesses, tree_of(FILES), slim) == ("/bin/tool", "/gone")
+
+
+def test_a_database_that_was_cut_must_hold_exactly_what_was_planned() -> None:
+    new = {"/gone": b"used"}
+    assert compare(tree_of(FILES), tree_of({**FILES, "/gone": "used"}), b"{}", b"{}", (), rewritten=new) == ()
+    wrong = compare(tree_of(FILES), tree_of({**FILES, "/gone": "uSed"}), b"{}", b"{}", (), rewritten=new)
+    assert wrong == ("/gone: content is not what was planned",)
+    longer = compare(tree_of(FILES), tree_of({**FILES, "/gone": "used up"}), b"{}", b"{}", (), rewritten=new)
+    assert longer == ("/gone: size in bytes is 7, was 4",)
+    mode = replace(tree_of({**FILES, "/gone": "used"})["/gone"], mode=0o600)
+    tree = tree_of({**FILES, "/gone": "used"})
+    changed = FileTree({**tree.entries, "/gone": mode}, tree.contents)
+    assert compare(tree_of(FILES), changed, b"{}", b"{}", (), rewritten=new) == ("/gone: mode is 0600, was 0644",)
+
+
+def label_differences(slim: dict[str, str], planned: dict[str, str] | None) -> tuple[str, ...]:
+    document = {**CONFIG, "config": {**CONFIG["config"], "Labels": {"a": "1", **slim}}}
+    original, changed = json.dumps(CONFIG).encode(), json.dumps(document).encode()
+    return compare(tree_of({}), tree_of({}), original, changed, (), labels=planned)
+
+
+def test_only_the_planned_labels_may_be_added_and_only_with_these_values() -> None:
+    assert label_differences({KEEP: "safe"}, {KEEP: "safe"}) == ()
+    assert label_differences({KEEP: "traced"}, {KEEP: "safe"}) == (
+        "label mlbloat.keep is 'traced', planned was 'safe'",
+    )
+    assert label_differences({}, {KEEP: "safe"}) == ("label mlbloat.keep is None, planned was 'safe'",)
+    assert label_differences({KEEP: "any"}, None) == ()
+    assert label_differences({"mlbloat.other": "x"}, None) == (
+        "configuration field config.Labels.mlbloat.other is not in the original",
+    )
+
+
+def test_labels_may_be_the_first_that_an_image_has() -> None:
+    labelled = json.dumps({"config": {"Labels": {KEEP: "safe"}}}).encode()
+    for document in (b"{}", b'{"config": {"Labels": null}}', b'{"config": {}}'):
+        assert compare(tree_of({}), tree_of({}), document, labelled, (), labels={KEEP: "safe"}) == ()

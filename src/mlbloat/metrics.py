@@ -130,6 +130,13 @@ def size_bytes(tree: FileTree) -> int:
     return sum({entry.inode: entry.size_bytes for entry in tree.files()}.values())
 
 
+def count(tree: FileTree, paths: Iterable[str]) -> tuple[int, int]:
+    """Return how many regular files some paths name, each inode once, and the bytes in them."""
+    entries = (tree[path] for path in paths)
+    sizes = {entry.inode: entry.size_bytes for entry in entries if entry.kind is Kind.FILE}
+    return len(sizes), sum(sizes.values())
+
+
 def content_bytes(image: Image) -> int:
     """Content of the regular files in all layers: the size of the tree and what is shadowed below it."""
     return sum(entry.size_bytes for layer in image.layers for entry in layer.entries if entry.kind is Kind.FILE)

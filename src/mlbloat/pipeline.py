@@ -8,89 +8,49 @@ workload ─── trace ──▶ [RunRecord] ── uses_of ──▶ [Use] �
 
 import datetime
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
-from mlbloat import __version__, findings, metrics, runtime
+from mlbloat import __version__, differ, findings, metrics, proving, runtime
 from mlbloat import slim as slimming
 from mlbloat import verify as verification
 from mlbloat.cache import Cache, NoCache, open_store, remembered
 from mlbloat.errors import RunError, UsageError
-from mlbloat.image import Limits, load, squash
+from mlbloat.image import load, squash
 from mlbloat.model.container import Outcome
+from mlbloat.model.difference import Difference
 from mlbloat.model.filetree import FileTree
-from mlbloat.model.image import Image, ImageConfig
+from mlbloat.model.image import Image
 from mlbloat.model.mark import Mark
 from mlbloat.model.package import Inventory
-from mlbloat.model.report import Evidence, Report, SlimReport, Verdict
-from mlbloat.model.use import Level, Origin, RunRecord
-from mlbloat.model.workload import Ignore, Run, Workload
+from mlbloat.model.report import Evidence, Report, Verdict
+from mlbloat.model.talk import SILENCE, Silence, Talk
+from mlbloat.model.use import Level, Origin, RunRecord, Use
+from mlbloat.model.workload import Ignore, Run
 from mlbloat.packages import explain as explaining_packages
 from mlbloat.packages import take_inventory
+from mlbloat.report import json as reports
+from mlbloat.request import Request, Slimmed
+from mlbloat.usage import entrypoint, flags, marking, static
 from mlbloat.usage import explain as explaining
-from mlbloat.usage import flags, marking, static
 from mlbloat.usage import trace as tracing
 
-
-class Talk(Protocol):
-    """What a user sees while the line works; never part of a result."""
-
-    def stage(self, text: str) -> AbstractContextManager[None]:
-        """Announce a stage, and that it ended."""
-
-    def progress(self, what: str, done: int, total: int | None) -> None:
-        """Bytes done of a long read."""
-
-    def say(self, text: str) -> None:
-        """Mention which way was taken, for those who want to know."""
-
-
-class Silence:
-    """Talk for a program that uses mlbloat as a library."""
-
-    def stage(self, text: str) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def progress(self, what: str, done: int, total: int | None) -> None:
-        pass
-
-    def say(self, text: str) -> None:
-        pass
-
-
-SILENCE = Silence()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What a user asks for, whatever the command."""
-
-    reference: str
-    workload: Workload = field(default_factory=Workload)
-    profiles: tuple[Path, ...] = ()
-    """Recorded profiles: used instead of running the workload's profile."""
-    keep: Level = Level.SAFE
-    engine: str = "auto"
-    tracer: str = "auto"
-    platform: str | None = None
-    cache: Path | None = None
-    """Directory of what earlier runs learnt about layers; None: learn everything again."""
-    limits: Limits = field(default_factory=Limits)
-    """What an image may ask of this machine."""
-    today: datetime.date = field(default_factory=datetime.date.today)
-    """Decides which `ignore:` entries of the workload are over."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slimmed:
-    report: Report
-    failure: str
-    """Why the slim image was not published; empty when it was."""
-    dockerfile: Mapping[str, str]
-    """Files of the slimmed Dockerfile, name to text; empty when none was asked for."""
+__all__ = [
+    "SILENCE",
+    "Request",
+    "Silence",
+    "Slimmed",
+    "Talk",
+    "diff",
+    "explain",
+    "explain_package",
+    "scan",
+    "slim",
+    "trace",
+    "verify",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,45 +82,94 @@ def scan(request: Request, talk: Talk = SILENCE) -> Report:
         return _measure(analysis, talk)
 
 
-def slim(request: Request, destination: str, talk: Talk = SILENCE, *, dockerfile: str = "") -> Slimmed:
-    """Write the image without what the plan removes, verify it, and publish it when it passed.
-
-    `dockerfile` is the name of a Dockerfile to make of it as well.
-    """
-    target = slimming.parse_destination(destination, source=request.reference)
-    slimming.check_destination(target, source=request.reference)
+def slim(
+    request: Request, destination: str, talk: Talk = SILENCE, *, wanted: slimming.SlimOptions | None = None
+) -> Slimmed:
+    """Write the image without what the plan removes, verify it, and publish it when it passed."""
+    wanted = wanted or slimming.SlimOptions()
+    places = [
+        slimming.parse_destination(text, source=request.reference) for text in (destination, wanted.restore) if text
+    ]
+    for place in places:
+        slimming.check_destination(place, source=request.reference)
+    wanted = replace(wanted, method=wanted.method or slimming.usual_method(places))
     with _workspace(request) as (space, cache):
         analysis = _analyse(request, space, cache, talk, verified=True)
         original = analysis.subject
-        if not target.scheme:
-            target = slimming.parse_destination(destination, source=original.image.reference)
-            slimming.check_destination(target)
+        places = [slimming.settled(place, original.image.reference) for place in places]
         _require_evidence(request, analysis)
         report = _measure(analysis, talk)
-        with talk.stage("writing the slim image"):
-            plan = slimming.make_plan(original.image, original.tree, analysis.marks, request.keep)
-            written = slimming.write(original.image, plan, space / "layout")
-        slimmed = _open(
-            replace(request, reference=f"oci-dir:{written.directory}", platform=None), space / "slim", NoCache(), talk
-        )
-        verdict = _verdict(request, original, slimmed, analysis.records, plan.removed, talk)
-        failure = "" if verdict.passed else _failure(destination, verdict)
-        recipe = _dockerfile(original, plan, dockerfile)
-        flags = recipe.flags if dockerfile else ()
-        if not verdict.runs:
-            flags = (
-                *flags,
-                "the slim image was compared with the original, and no run of it was verified: give -w FILE",
-            )
+
+        def prove(missed: tuple[Use, ...] = ()) -> proving.Proof:
+            return _prove(request, wanted, analysis, missed, talk)
+
+        proof = proving.repaired(original.tree, prove(), prove, wanted.repair_rounds)
+        failure = proving.failure(destination, proof.verdict)
+        recipe = proving.dockerfile(original.image, original.tree, proof.plan, wanted.dockerfile)
         if not failure:
-            with talk.stage(f"writing {target}"):
-                slimming.publish(written.directory, target)
-        evidence = replace(report.evidence, flags=(*report.evidence.flags, *flags))
-        outcome = _slim_report(original.image, slimmed, written, str(target), len(plan.removed))
+            layouts = [proof.written.directory]
+            layouts += [_restored(request, original, proof, wanted, talk)] if wanted.restore else []
+            # The way back first: a slim image never stands without the one that was asked for beside it.
+            for place, layout in reversed(list(zip(places, layouts, strict=True))):
+                with talk.stage(f"writing {place}"):
+                    slimming.publish(layout, place)
+        flags = recipe.flags if wanted.dockerfile else ()
         return Slimmed(
-            report=replace(report, evidence=evidence, slim=outcome, verdict=verdict),
+            report=proving.with_result(report, original.image, proof, str(places[0]), flags),
             failure=failure,
-            dockerfile={dockerfile: recipe.text, **recipe.files} if dockerfile else {},
+            dockerfile={wanted.dockerfile: recipe.text, **recipe.files} if wanted.dockerfile else {},
+            sbom=_sbom(analysis, proof, str(places[0]), talk) if wanted.sbom and not failure else "",
+            prefetch=slimming.prefetch_paths(analysis.records, original.tree),
+        )
+
+
+def _prove(
+    request: Request,
+    wanted: slimming.SlimOptions,
+    analysis: _Analysis,
+    missed: tuple[Use, ...],
+    talk: Talk,
+) -> proving.Proof:
+    """Plan, write, read again, compare, run; what is published is what was read again."""
+    original, records = analysis.subject, analysis.records
+    tree, space = original.tree, original.space.parent
+    for used in ("layout", "slim"):  # of a proof before this one, which failed
+        if (space / used).exists():
+            runtime.remove_tree(space / used)
+    with talk.stage("writing the slim image"):
+        marks = _marks(request, original, analysis.inventory, records, missed) if missed else analysis.marks
+        inventory = analysis.inventory if wanted.cut_metadata else None
+        plan = slimming.make_plan(original.image, tree, marks, request.keep, inventory=inventory, squash=wanted.squash)
+        labels = proving.labels(original.image, tree, records, request.keep) if wanted.labels else {}
+        written = slimming.write(original.image, plan, space / "layout", method=wanted.method, labels=labels)
+    slimmed = _open(_layout(request, written.directory), space / "slim", NoCache(), talk)
+    verdict = _verdict(request, original, slimmed, records, proving.planned(tree, plan, labels), talk)
+    return proving.Proof(plan, written, slimmed.image, slimmed.tree, verdict)
+
+
+def _layout(request: Request, directory: Path) -> Request:
+    """Ask for an image that was written a moment ago, under the same limits."""
+    return replace(request, reference=f"oci-dir:{directory}", platform=None)
+
+
+def _restored(
+    request: Request, original: _Subject, proof: proving.Proof, wanted: slimming.SlimOptions, talk: Talk
+) -> Path:
+    space = original.space.parent
+    with talk.stage("writing the image that brings everything back"):
+        layout = proving.restored(original.image, original.tree, proof, wanted.method, space / "restored-layout")
+    whole = _open(_layout(request, layout), space / "restored", NoCache(), talk)
+    with talk.stage("comparing it with the original"):
+        proving.require_whole(original.image, original.tree, whole.tree)
+    return layout
+
+
+def _sbom(analysis: _Analysis, proof: proving.Proof, name: str, talk: Talk) -> str:
+    subject = analysis.subject
+    with talk.stage("listing what is left of the packages"):
+        left = take_inventory(proof.tree)
+        return slimming.cyclonedx(
+            subject.image, subject.tree, proof.written, analysis.inventory, left, proof.plan.kept, name
         )
 
 
@@ -181,8 +190,22 @@ def verify(request: Request, slim_reference: str, talk: Talk = SILENCE) -> Verdi
     with _workspace(request) as (space, cache):
         original = _open(request, space / "original", cache, talk, verified=True)
         slimmed = _open(replace(request, reference=slim_reference), space / "slim", cache, talk, verified=True)
-        removed = tuple(entry.path for entry in original.tree.files() if entry.path not in slimmed.tree)
-        return _verdict(request, original, slimmed, (), removed, talk)
+        return _verdict(request, original, slimmed, (), proving.allowed(original.tree, slimmed.tree), talk)
+
+
+def diff(request: Request, other: str, talk: Talk = SILENCE) -> Difference:
+    """Compare two images, or saved reports of them, by package, layer and file."""
+    with _workspace(request) as (space, cache):
+        sides = []
+        for name, reference in (("before", request.reference), ("after", other)):
+            report = reports.saved(reference)
+            if report is not None:
+                sides.append(differ.of_report(report))
+                continue
+            subject = _open(replace(request, reference=reference), space / name, cache, talk)
+            sides.append(differ.of_image(subject.image, subject.tree, take_inventory(subject.tree)))
+        with talk.stage("comparing"):
+            return differ.difference(*sides)
 
 
 def explain(request: Request, path: str, talk: Talk = SILENCE) -> tuple[str, ...]:
@@ -225,9 +248,7 @@ def _analyse(request: Request, space: Path, cache: Cache, talk: Talk, *, verifie
     if not records and workload.profile:
         records = _trace(request, subject, talk)
     with talk.stage("following what the used files need"):
-        touched = tracing.uses_of(records, tree, config)
-        uses = static.follow(tree, inventory, config, touched, _commands(config, workload), subject.cache)
-        marks = marking.mark(tree, inventory, uses, keep=workload.keep, drop=workload.drop, traced=bool(records))
+        marks = _marks(request, subject, inventory, records)
     runs = metrics.run_reports(((record, tracing.uses_of((record,), tree, config)) for record in records), tree)
     evidence = Evidence(
         mode="traced" if records else "static",
@@ -235,6 +256,7 @@ def _analyse(request: Request, space: Path, cache: Cache, talk: Talk, *, verifie
         runs=runs,
         flags=(
             *subject.image.notes,
+            *flags.platform_flags(subject.image),
             *flags.flags_of(tree, records, workload, _origin(subject.image)),
             *flags.growth(runs),
         ),
@@ -246,25 +268,32 @@ def _origin(image: Image) -> Origin:
     return Origin(id=str(image.id), diff_ids=tuple(str(layer.diff_id) for layer in image.layers))
 
 
+def _marks(
+    request: Request,
+    subject: _Subject,
+    inventory: Inventory,
+    records: tuple[RunRecord, ...],
+    missed: tuple[Use, ...] = (),
+) -> tuple[Mark, ...]:
+    """Judge every file by what runs touched, what verification missed, and all that they lead to."""
+    tree, config, workload = subject.tree, subject.image.config, request.workload
+    touched = (*tracing.uses_of(records, tree, config), *missed)
+    uses = static.follow(tree, inventory, config, touched, entrypoint.commands_of(config, workload), subject.cache)
+    uses += proving.needed_by(missed, tree, inventory, config)
+    return marking.mark(tree, inventory, uses, keep=workload.keep, drop=workload.drop, traced=bool(records))
+
+
 def _require_evidence(request: Request, analysis: _Analysis) -> None:
     """Refuse to remove files when nothing says which are needed."""
     if analysis.records:
         return
     if request.keep is Level.TRACED:
         raise UsageError("cannot slim at --keep traced without a run; give -w FILE, or a command after --")
-    if not _commands(analysis.subject.image.config, request.workload):
+    if not entrypoint.commands_of(analysis.subject.image.config, request.workload):
         raise UsageError(
             f"cannot slim {request.reference}: the image has no command, so nothing says what it needs; "
             f"give -w FILE, or a command after --"
         )
-
-
-def _commands(config: ImageConfig, workload: Workload) -> tuple[tuple[str, ...], ...]:
-    """The command lines of the profile, or the image's own; an image without one has no roots but its application."""
-    if workload.profile:
-        executed = (command.run for run in workload.profile if run.service for command in run.service.exec)
-        return (*(runtime.command_line(config, run) for run in workload.profile), *executed)
-    return tuple(words for words in (config.entrypoint + config.command,) if words)
 
 
 def _trace(request: Request, subject: _Subject, talk: Talk) -> tuple[RunRecord, ...]:
@@ -306,13 +335,11 @@ def _verdict(
     original: _Subject,
     slimmed: _Subject,
     records: tuple[RunRecord, ...],
-    removed: tuple[str, ...],
+    planned: proving.Planned,
     talk: Talk,
 ) -> Verdict:
     with talk.stage("comparing the two images"):
-        differences = verification.compare(
-            original.tree, slimmed.tree, original.image.config.document, slimmed.image.config.document, removed
-        )
+        differences = proving.compare(original.image, original.tree, slimmed.image, slimmed.tree, planned)
     return verification.verify(
         request.workload,
         original=_executor(request, original, "the original", talk),
@@ -332,7 +359,7 @@ def _missed(
         try:
             record = _traced(request, slimmed, run, talk)
         except RunError:
-            return ()  # it did not start, or did not end: that is said already
+            return proving.missed_at_start(original.image.config, original.tree, slimmed.tree, run)
         return verification.missing_files(record.accesses, original.tree, slimmed.tree)
 
     return missed
@@ -358,44 +385,6 @@ def _rootfs(subject: _Subject, talk: Talk) -> Path:
         with talk.stage(f"unpacking {subject.image.reference}"):
             runtime.unpack(subject.tree, directory)
     return directory
-
-
-def _slim_report(
-    image: Image, slimmed: _Subject, written: slimming.SlimImage, reference: str, removed_files: int
-) -> SlimReport:
-    before, after = metrics.content_bytes(image), metrics.content_bytes(slimmed.image)
-    compressed = image.compressed_bytes
-    return SlimReport(
-        reference=reference,
-        id=str(written.id),
-        digest=str(written.digest),
-        size_bytes=metrics.size_bytes(slimmed.tree),
-        compressed_bytes=written.compressed_bytes,
-        reduction_ratio=(before - after) / before if before else None,
-        compressed_reduction_ratio=(compressed - written.compressed_bytes) / compressed if compressed else None,
-        removed_files=removed_files,
-    )
-
-
-def _dockerfile(original: _Subject, plan: slimming.Plan, name: str) -> slimming.DockerfileResult:
-    scheme, _, place = original.image.reference.partition(":")
-    return slimming.slimmed_dockerfile(
-        original.image,
-        original.tree,
-        plan,
-        base=place if scheme in ("docker", "podman", "registry") else "",
-        list_name=f"{name}.removed",
-    )
-
-
-def _failure(destination: str, verdict: Verdict) -> str:
-    failed = [run.name for run in verdict.runs if not run.passed]
-    what = f"run '{failed[0]}' differs" if failed else "it differs from the original in more than deletions"
-    more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
-    return (
-        f"cannot publish {destination}: verification failed: {what}{more}; "
-        f"keep more (--keep package, or `keep:` rules), or add what is missing to the profile"
-    )
 
 
 @contextmanager

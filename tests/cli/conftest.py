@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from mlbloat import cli, pipeline
 from mlbloat.model.report import Report
 from mlbloat.report import json
+from mlbloat.slim import SlimOptions
 from tests.support import images, reports
 from tests.support.elf import elf_file
 
@@ -71,6 +72,7 @@ class Asked:
     report: Report
     failure: str = ""
     error: BaseException | None = None
+    wanted: list[SlimOptions] = field(default_factory=list)
 
 
 @pytest.fixture
@@ -87,12 +89,19 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
         ask(request)
         return state.report
 
-    def slim(request: pipeline.Request, to: str, talk: pipeline.Talk, *, dockerfile: str = "") -> pipeline.Slimmed:
+    def slim(
+        request: pipeline.Request, to: str, talk: pipeline.Talk, *, wanted: SlimOptions | None = None
+    ) -> pipeline.Slimmed:
         ask(request)
+        wanted = wanted or SlimOptions()
+        state.wanted.append(wanted)
+        dockerfile = wanted.dockerfile
         return pipeline.Slimmed(
             report=state.report,
             failure=state.failure,
             dockerfile={dockerfile: "FROM original\n", f"{dockerfile}.removed": "/never\n"} if dockerfile else {},
+            sbom="{}\n" if wanted.sbom else "",
+            prefetch=("/app/main", "/lib/libc.so.6"),
         )
 
     def trace(request: pipeline.Request, talk: pipeline.Talk) -> bytes:

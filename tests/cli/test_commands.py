@@ -1,5 +1,6 @@
 """What each command asks of the pipeline, and what its help says."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,17 +10,20 @@ import pytest
 import mlbloat as package
 from mlbloat import pipeline
 from mlbloat.cache import default_directory
-from mlbloat.cli.commands import app
+from mlbloat.cli import app
 from mlbloat.image import Limits
 from mlbloat.model.use import Level
 from mlbloat.model.workload import Expect, Run, Workload
+from mlbloat.slim import SlimOptions
+from mlbloat.slim.compress import Method
 from tests.cli.conftest import Asked, Mlbloat
+from tests.support import images
 
 COMMANDS = sorted(str(command.callback.__name__) for command in app.registered_commands if command.callback)
 
 
 def test_the_commands_are_these() -> None:
-    assert COMMANDS == ["check", "convert", "demo", "doctor", "explain", "scan", "slim", "trace", "verify"]
+    assert COMMANDS == ["check", "convert", "demo", "diff", "doctor", "explain", "scan", "slim", "trace", "verify"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -176,3 +180,50 @@ def test_explain_takes_a_package_and_a_command_beside_it(mlbloat: Mlbloat, image
     assert (ended.exit, "has no such package" in ended.stderr) == (2, True)
     ended = mlbloat("explain", image)
     assert (ended.exit, "give one PATH in the image, or --package NAME" in ended.stderr) == (2, True)
+
+
+def test_diff_prints_and_saves_in_one_go(mlbloat: Mlbloat, tmp_path: Path) -> None:
+    first = images.oci_archive(tmp_path / "a.tar", [{"/a": "a"}])
+    second = images.oci_archive(tmp_path / "b.tar", [{"/a": "a", "/b": "bb"}])
+    ended = mlbloat("diff", first, second, "-o", "table", "-o", f"json={tmp_path}/d.json", "--no-cache")
+    assert ended.exit == 0
+    assert "+2 B" in ended.stdout
+    assert json.loads((tmp_path / "d.json").read_text())["files"][0]["path"] == "/b"
+
+
+def test_what_is_asked_for_beside_a_slim_image_reaches_the_pipeline(
+    mlbloat: Mlbloat, asked: Asked, tmp_path: Path
+) -> None:
+    words = "--layers squash --compression zstd:9 --metadata keep --no-labels --repair 3 --restore docker:whole".split()
+    beside = ("--sbom", f"{tmp_path}/s.json", "--prefetch", f"{tmp_path}/p.txt")
+    assert mlbloat("slim", "docker:a", "-t", "docker:b", *words, *beside).exit == 0
+    assert asked.wanted == [
+        SlimOptions(
+            squash=True,
+            method=Method("zstd", 9),
+            cut_metadata=False,
+            labels=False,
+            repair_rounds=3,
+            sbom=True,
+            restore="docker:whole",
+        )
+    ]
+    assert (tmp_path / "s.json").read_text() == "{}\n"
+    assert (tmp_path / "p.txt").read_text() == "/app/main\n/lib/libc.so.6\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "why"),
+    [
+        ("--layers=one", "cannot use --layers 'one': write keep or squash"),
+        ("--metadata=drop", "cannot use --metadata 'drop': write cut or keep"),
+        ("--compression=xz", "cannot compress with 'xz'"),
+    ],
+)
+def test_a_word_that_an_option_does_not_know_is_a_usage_error(
+    mlbloat: Mlbloat, asked: Asked, option: str, why: str
+) -> None:
+    ended = mlbloat("slim", "docker:a", "-t", "docker:b", option)
+    assert ended.exit == 2
+    assert why in ended.stderr
+    assert asked.calls == []

@@ -42,7 +42,7 @@ def test_the_names_of_the_contract_are_there() -> None:
         == document["evidence"]["runs"][0].keys()
     )
     run = document["verdict"]["runs"][0]
-    assert set("name kind passed original slim differences".split()) == run.keys()
+    assert set("name kind passed original slim differences missing".split()) == run.keys()
     assert set(run["slim"]) == {"exit", "seconds", "steps"}
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from mlbloat.errors import PublishError, UsageError
-from mlbloat.slim import check_destination, parse_destination
+from mlbloat.slim import check_destination, parse_destination, usual_method
+from mlbloat.slim.compress import GZIP, Method
 
 
 @pytest.mark.parametrize(
@@ -128,3 +129,15 @@ def test_a_slim_image_never_replaces_the_file_it_is_made_from(tmp_path: Path, so
     with pytest.raises(PublishError, match="it is the image that is being read"):
         check_destination(again, source=source.format(file=file))
     check_destination(again, source="docker:app:1")
+
+
+@pytest.mark.parametrize(
+    ("places", "method"),
+    [
+        (["docker:a:1"], GZIP),
+        (["oci-archive:a", "docker-archive:b"], GZIP),
+        (["oci-archive:a", "oci-dir:b"], None),
+    ],
+)
+def test_zstd_is_not_what_docker_gets_unasked(places: list[str], method: Method | None) -> None:
+    assert usual_method(map(parse_destination, places)) == method

@@ -6,7 +6,7 @@ import shutil
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,10 @@ from mlbloat.model.image import Image
 from mlbloat.model.use import Level
 from mlbloat.slim import Plan, SlimImage, make_plan, parse_destination, publish, slimmed_dockerfile, write
 from mlbloat.verify import compare
+from tests.slim.installed import LAYER
 from tests.slim.stacks import image_of, marks_keeping, merged
+from tests.slim.test_databases import cut
+from tests.support import images
 from tests.support.images import WHITEOUT, Fifo, Member, Members
 from tests.support.trees import Hard, Link
 
@@ -151,6 +154,40 @@ def with_programs(directory: Path, config: dict[str, object]) -> Image:
     return image_of(
         directory / "tars", [files, {"/data": Member(value=None, mode=0o1770, uid=5, gid=6)}], config=config
     )
+
+
+@pytest.mark.parametrize("own_tools", [True, False])
+def test_the_dockerfile_cuts_package_databases_as_the_slim_image_does(tmp_path: Path, own_tools: bool) -> None:
+    config: Mapping[str, object] = {"Labels": OWN, "Env": ["PATH=/bin"]} | (
+        {} if own_tools else {"OnBuild": ["RUN false"]}
+    )
+    (tmp_path / "image").mkdir()
+    path = images.oci_archive(tmp_path / "original.tar", [dict(LAYER) | programs()], config=config)
+    original = load(str(path), tmp_path / "image")
+    tree = squash(original)
+    whole = make_plan(original, tree, (), Level.SAFE)
+    publish(write(original, whole, tmp_path / "whole").directory, parse_destination(f"docker:{NAME}:original"))
+    plain = image_of(tmp_path / "plain", [programs()], config={"Env": ["PATH=/bin"], "Labels": OWN})
+    tool = write(plain, planned(plain, merged(plain), *merged(plain)), tmp_path / "tool")
+    publish(tool.directory, parse_destination(f"docker:{NAME}:tool"))
+    plan = cut(original)
+    assert plan.cut and plan.removed_directories
+    made = slimmed_dockerfile(
+        original, tree, plan, base=f"{NAME}:original", tool_image=f"{NAME}:tool", list_name="Dockerfile.removed"
+    )
+    context = tmp_path / "context"
+    context.mkdir()
+    for name, text in {"Dockerfile": made.text, **made.files}.items():
+        (context / name).write_bytes(text.encode("utf-8", "surrogateescape"))
+    build = ("docker", "build", "--quiet", "--tag", f"{NAME}:built", context)
+    done = subprocess.run(build, capture_output=True, text=True, env={**os.environ, "DOCKER_BUILDKIT": "0"})
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "work").mkdir()
+    built = squash(load(f"docker:{NAME}:built", tmp_path / "work"))
+    rewritten = {path: plan.rewritten[tree[path].inode] for path in plan.cut}
+    gone = (*plan.removed, *plan.removed_directories)
+    assert compare(timeless(tree), timeless(built), b"{}", b"{}", gone, rewritten=rewritten) == ()
+    assert {path: built[path].mtime for path in plan.cut} == {path: tree[path].mtime for path in plan.cut}
 
 
 @pytest.mark.parametrize("own_tools", [True, False])

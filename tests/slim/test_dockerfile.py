@@ -1,14 +1,21 @@
 """The text of a slimmed Dockerfile; tests/slim/test_docker.py builds it."""
 
 import json
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from mlbloat.image import load, squash
 from mlbloat.model.use import Level
 from mlbloat.slim import DockerfileResult, make_plan, slimmed_dockerfile
 from mlbloat.slim.dockerfile import removed_list
+from tests.slim.installed import LAYER
 from tests.slim.stacks import image_of, marks_keeping, merged
+from tests.slim.test_databases import cut
+from tests.support import engines, images
 from tests.support.elf import elf_file
 from tests.support.images import Member, Members
 from tests.support.trees import Link
@@ -198,3 +205,29 @@ def test_late_removals_with_odd_names_are_quoted_for_the_shell(tmp_path: Path) -
     }
     run = next(line for line in result(tmp_path, files, "/app").text.splitlines() if line.startswith("RUN "))
     assert " '/opt/it'\\''s odd' " in json.loads(run.removeprefix("RUN "))[2]
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("own_tools", [True, False])
+def test_hadolint_has_nothing_to_say(tmp_path: Path, own_tools: bool) -> None:
+    config: Mapping[str, object] = {
+        "Env": ["PATH=/bin", "WORDS=a b"],
+        "User": "7",
+        "Labels": {"note": "a b"},
+        "ExposedPorts": {"80/tcp": {}},
+        "Volumes": {"/app": {}},
+        "WorkingDir": "/app",
+        "Healthcheck": {"Test": ["CMD-SHELL", "test -f /x"], "Interval": 30000000000},
+        "StopSignal": "SIGINT",
+        "Cmd": ["/app"],
+    } | ({} if own_tools else {"OnBuild": ["RUN true"]})
+    (tmp_path / "image").mkdir()
+    path = images.oci_archive(tmp_path / "a.tar", [dict(LAYER) | dict(TOOLS)], config=config)
+    image = load(str(path), tmp_path / "image")
+    plan = cut(image)
+    made = slimmed_dockerfile(image, squash(image), plan, base="app:1", list_name="Dockerfile.removed")
+    assert 'ADD ["Dockerfile.databases.tar"' in made.text
+    beside = Path(sys.executable).with_name("hadolint")
+    program = str(beside) if beside.exists() else engines.program("hadolint")
+    done = subprocess.run((program, "--no-color", "-"), input=made.text, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")

@@ -56,7 +56,8 @@ def test_the_same_layout_gives_the_same_archive(slim: SlimImage, out: Path, text
 
 def members(path: Path) -> dict[str, bytes]:
     with tarfile.open(path, "r:") as tar:
-        return {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]  # all files
+        files = [member for member in tar if member.isfile()]
+        return {member.name: tar.extractfile(member).read() for member in files}  # type: ignore[union-attr]  # all files
 
 
 def test_a_docker_archive_is_both_a_layout_and_what_older_engines_read(slim: SlimImage, out: Path) -> None:
@@ -189,3 +190,19 @@ def test_an_engine_that_does_not_answer_is_an_error_before_any_work(monkeypatch:
     monkeypatch.setattr("docker.DockerClient.from_env", refuse)
     with pytest.raises(PublishError, match="cannot load app:v1 into docker: Connection refused; start the engine"):
         check_destination(parse_destination("docker:app:v1"))
+
+
+def test_the_time_in_an_archive_is_that_of_source_date_epoch(
+    slim: SlimImage, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    send(slim, f"oci-archive:{out}/x")
+    with tarfile.open(out / "x") as tar:
+        assert {member.mtime for member in tar} == {1700000000}
+        names = [member.name for member in tar]
+    # syft makes no directory that the archive does not name first.
+    assert (
+        names.index("blobs")
+        < names.index("blobs/sha256")
+        < min(number for number, name in enumerate(names) if name.startswith("blobs/sha256/"))
+    )

@@ -51,8 +51,13 @@ def test_an_archive_of_files_has_fixed_headers() -> None:
     tar = b"".join(archive(files, mtime=77))
     with tarfile.open(fileobj=io.BytesIO(tar)) as found:
         names = [(m.name, m.size, m.mode, m.uid, m.gid, m.mtime, m.uname) for m in found]
-    assert names == [("oci-layout", 2, 0o644, 0, 0, 77, ""), ("blobs/sha256/a", 700, 0o644, 0, 0, 77, "")]
-    assert len(tar) == 512 + 512 + 512 + 1024 + 1024
+    assert names == [
+        ("oci-layout", 2, 0o644, 0, 0, 77, ""),
+        ("blobs", 0, 0o755, 0, 0, 77, ""),
+        ("blobs/sha256", 0, 0o755, 0, 0, 77, ""),
+        ("blobs/sha256/a", 700, 0o644, 0, 0, 77, ""),
+    ]
+    assert len(tar) == 512 + 512 + 2 * 512 + 512 + 1024 + 1024
 
 
 @pytest.mark.parametrize("content", [[b"abc"], [b"a"]])

@@ -11,9 +11,12 @@ from typing import Any, NoReturn
 
 import typer
 
-from mlbloat.cli.commands import app
+from mlbloat.cli import commands, reports
+from mlbloat.cli.root import app
 from mlbloat.errors import MlbloatError, UsageError
 from mlbloat.model.plain import plain
+
+__all__ = ["app", "commands", "main", "reports"]
 
 INTERRUPTED = 130
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

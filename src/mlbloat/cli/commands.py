@@ -2,56 +2,20 @@
 
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mlbloat import __version__
-from mlbloat.cli import cache, options, output
+from mlbloat.cli import beside, options, output, root
 from mlbloat.cli.talk import Talker
 from mlbloat.errors import GateError, UsageError, VerificationError
 from mlbloat.model.plain import plain
 
-app = typer.Typer(
-    help="Measure and remove what container images carry for nothing.",
-    epilog="Start with: mlbloat demo",
-    invoke_without_command=True,
-    add_completion=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.add_typer(cache.app, name="cache")
-
 SAFE = "safe"
 
 
-def _version(asked: bool) -> None:
-    if asked:
-        output.put(f"mlbloat {__version__}\n")
-        raise typer.Exit
-
-
-@app.callback()
-def main(
-    context: typer.Context,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    if context.invoked_subcommand is None:
-        output.put(f"{context.get_help()}\n")
-        raise typer.Exit(2)
-
-
-def _command(example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a command with its example below the options; `\\b` keeps the lines as they are."""
-    return app.command(epilog=f"\b\nExample:\n  {example}")
-
-
-@_command("mlbloat scan oci-archive:app.tar -o table -o json=report.json -- python3 /app/main.py")
+@root.command("mlbloat scan oci-archive:app.tar -o table -o json=report.json -- python3 /app/main.py")
 def scan(
     image: options.Image,
     command: options.Command = None,
@@ -92,7 +56,7 @@ def scan(
     output.write(pipeline.scan(asked, Talker(quiet=quiet, verbose=verbose)), wanted)
 
 
-@_command("mlbloat slim docker:app:1 -w app.yaml -t app:slim --dockerfile Dockerfile.slim")
+@root.command("mlbloat slim docker:app:1 -w app.yaml -t app:slim --dockerfile Dockerfile.slim")
 def slim(
     image: options.Image,
     to: Annotated[
@@ -108,9 +72,15 @@ def slim(
     command: options.Command = None,
     workload: options.WorkloadFile = None,
     profile: options.Profiles = None,
-    dockerfile: Annotated[
-        Path | None, typer.Option("--dockerfile", metavar="FILE", help="Write a Dockerfile that makes the slim image.")
-    ] = None,
+    dockerfile: options.Dockerfile = None,
+    sbom: options.Sbom = None,
+    restore: options.Restore = "",
+    prefetch: options.Prefetch = None,
+    layers: options.Layers = "keep",
+    compression: options.Compression = "",
+    metadata: options.Metadata = "cut",
+    labels: options.Labels = True,
+    repair: options.Repair = 0,
     keep: options.Keep = SAFE,
     engine: options.Engine = "auto",
     tracer: options.Tracer = "auto",
@@ -127,10 +97,12 @@ def slim(
     The slim image is published only when every profile and verify run does the same on it as on the original.
     """
     from mlbloat import pipeline
+    from mlbloat.slim import SlimOptions, parse_method
 
     wanted = output.outputs(outputs)
-    if dockerfile is not None:
-        output.check_writable(dockerfile)
+    extras = [path for path in (dockerfile, sbom, prefetch) if path is not None]
+    for path in extras:
+        output.check_writable(path)
     asked = options.request(
         image,
         command,
@@ -144,19 +116,31 @@ def slim(
         profile=profile,
         keep=keep,
     )
-    written = output.files(wanted) + ([dockerfile] if dockerfile is not None else [])
-    output.check_apart(written, [*options.files(image, workload, profile), Path(to.partition(":")[2])])
-    name = "" if dockerfile is None else dockerfile.name
-    result = pipeline.slim(asked, to, Talker(quiet=quiet, verbose=verbose), dockerfile=name)
-    if dockerfile is not None and not result.failure:
-        for file, text in result.dockerfile.items():
-            output.write_file(dockerfile.with_name(file), text)
+    images = [Path(place.partition(":")[2]) for place in (to, restore) if place]
+    output.check_apart(output.files(wanted) + extras, [*options.files(image, workload, profile), *images])
+    result = pipeline.slim(
+        asked,
+        to,
+        Talker(quiet=quiet, verbose=verbose),
+        wanted=SlimOptions(
+            squash=options.choice("--layers", layers, ("keep", "squash")) == "squash",
+            method=parse_method(compression),
+            cut_metadata=options.choice("--metadata", metadata, ("cut", "keep")) == "cut",
+            labels=labels,
+            repair_rounds=repair,
+            dockerfile="" if dockerfile is None else dockerfile.name,
+            sbom=sbom is not None,
+            restore=restore,
+        ),
+    )
+    if not result.failure:
+        beside.write(result, dockerfile, sbom, prefetch)
     output.write(result.report, wanted)
     if result.failure:
         raise VerificationError(result.failure)
 
 
-@_command("mlbloat check report.json --max-bloat 30% --max-size 2GB")
+@root.command("mlbloat check report.json --max-bloat 30% --max-size 2GB")
 def check(
     subject: Annotated[
         str, typer.Argument(metavar="IMAGE|REPORT", help="An image, or a report saved with -o json=FILE.")
@@ -227,7 +211,7 @@ def check(
         )
 
 
-@_command("mlbloat trace docker:app:1 -t usage.json -- python3 /app/main.py")
+@root.command("mlbloat trace docker:app:1 -t usage.json -- python3 /app/main.py")
 def trace(
     image: options.Image,
     to: Annotated[Path, typer.Option("-t", "--to", metavar="FILE", help="Where the profile goes.")],
@@ -267,7 +251,7 @@ def trace(
     output.write_file(to, pipeline.trace(asked, Talker(quiet=quiet, verbose=verbose)))
 
 
-@_command("mlbloat verify docker:app:1 docker:app:slim -w app.yaml")
+@root.command("mlbloat verify docker:app:1 docker:app:slim -w app.yaml")
 def verify(
     original: options.Image,
     slim: Annotated[str, typer.Argument(metavar="SLIM", help="The image to hold against it, in the same forms.")],
@@ -294,7 +278,7 @@ def verify(
         raise VerificationError(f"cannot verify {slim}: it is not {original}'s equal; the lines above say where")
 
 
-@_command("mlbloat explain docker:app:1 /usr/lib/x86_64-linux-gnu/libc.so.6 -- python3 /app/main.py")
+@root.command("mlbloat explain docker:app:1 /usr/lib/x86_64-linux-gnu/libc.so.6 -- python3 /app/main.py")
 def explain(
     image: options.Image,
     path: Annotated[str | None, typer.Argument(metavar="PATH", help="Absolute path of a file in the image.")] = None,
@@ -340,46 +324,27 @@ def explain(
     output.put("".join(f"{plain(sentence)}\n" for sentence in sentences))
 
 
-@_command("mlbloat convert report.json -o table")
-def convert(
-    report: Annotated[Path, typer.Argument(metavar="REPORT", help="A report saved with -o json=FILE.")],
+@root.command("mlbloat diff docker:app:1 docker:app:slim -o table -o json=diff.json")
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="An image, or a report saved with -o json=FILE.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="What it became, in the same forms.")],
     outputs: options.Outputs = None,
-) -> None:
-    """Print a saved report again, in another format."""
-    from mlbloat.report import json
-
-    output.write(json.load(report), output.outputs(outputs))
-
-
-@_command("mlbloat doctor")
-def doctor() -> None:
-    """Say what works on this machine: engines, tracing, GPU."""
-    from mlbloat import runtime
-
-    for check in runtime.doctor():
-        output.put(f"{'ok  ' if check.ok else 'no  '}  {check.name:<22} {check.detail}\n")
-        if not check.ok and check.remedy:
-            output.put(f"      {'':<22} → {check.remedy}\n")
-
-
-@_command("mlbloat demo")
-def demo(
-    outputs: options.Outputs = None,
-    engine: options.Engine = "embedded",
-    to: Annotated[str, typer.Option("-t", "--to", metavar="DEST", help="Keep the slim image here.")] = "",
+    platform: options.Platform = None,
+    no_cache: options.NoCache = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Do the main job on the small image that ships with mlbloat.
-
-    It is scanned, traced, slimmed and verified; nothing else needs to be installed.
-    """
+    """Compare two images or reports by package, layer and file."""
     from mlbloat import pipeline
-    from mlbloat.cli import demonstration
+    from mlbloat.report import difference
 
-    wanted = output.outputs(outputs)
-    with demonstration.request(engine, to) as (asked, destination):
-        result = pipeline.slim(asked, destination, Talker(quiet=quiet, verbose=verbose))
-    output.write(result.report if to else demonstration.not_kept(result.report), wanted)
-    if result.failure:
-        raise VerificationError(result.failure)
+    wanted = output.outputs(outputs, formats=difference.FORMATS)
+    asked = options.request(before, None, None, 0.0, engine="auto", platform=platform, no_cache=no_cache)
+    output.check_apart(output.files(wanted), [*options.files(before, None, None), *options.files(after, None, None)])
+    found = pipeline.diff(asked, after, Talker(quiet=quiet, verbose=verbose))
+    for each in sorted(wanted, key=lambda each: not each.file):
+        text = difference.render(found, each.format, color=output.color() and not each.file)
+        if each.file:
+            output.write_file(Path(each.file), text)
+        else:
+            output.put(text)

@@ -89,6 +89,56 @@ Timeout = Annotated[
 ]
 
 
+Dockerfile = Annotated[
+    Path | None, typer.Option("--dockerfile", metavar="FILE", help="Write a Dockerfile that makes the slim image.")
+]
+Sbom = Annotated[
+    Path | None, typer.Option("--sbom", metavar="FILE", help="Write a CycloneDX list of what is in the slim image.")
+]
+Restore = Annotated[
+    str,
+    typer.Option(
+        "--restore", metavar="DEST", help="Write the slim image there too, with a layer that brings all files back."
+    ),
+]
+Prefetch = Annotated[
+    Path | None,
+    typer.Option(
+        "--prefetch",
+        metavar="FILE",
+        help="Write the files that the profile touches, in order of first use; JSON when it ends in .json.",
+    ),
+]
+Layers = Annotated[str, typer.Option("--layers", metavar="HOW", help="keep the original's layers, or squash them.")]
+Compression = Annotated[
+    str,
+    typer.Option(
+        "--compression", metavar="HOW", help="gzip or zstd, or with a level, as in zstd:9; default: as the layer was."
+    ),
+]
+Metadata = Annotated[
+    str, typer.Option("--metadata", metavar="HOW", help="cut package databases to what is left, or keep them whole.")
+]
+Labels = Annotated[bool, typer.Option("--labels/--no-labels", help="Label the slim image with where it comes from.")]
+Repair = Annotated[
+    int,
+    typer.Option(
+        "--repair",
+        metavar="N",
+        min=0,
+        max=20,
+        help="When verification fails, add the files that were missed and verify again, at most N times.",
+    ),
+]
+
+
+def choice(option: str, value: str, known: tuple[str, ...]) -> str:
+    """UsageError for a value that an option does not know."""
+    if value not in known:
+        raise UsageError(f"cannot use {option} {value!r}: write {' or '.join(known)}")
+    return value
+
+
 def request(
     reference: str,
     command: list[str] | None,

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from mlbloat.report import Output
 
 
-def outputs(texts: list[str] | None) -> "tuple[Output, ...]":
+def outputs(texts: list[str] | None, formats: tuple[str, ...] = ()) -> "tuple[Output, ...]":
     """Read every `-o`; none is a table on standard output. Wrong ones are reported before any work starts."""
     from mlbloat.report import parse_output
 
     parsed = tuple(parse_output(text) for text in texts or ["table"])
+    for output in parsed:
+        if formats and output.format not in formats:
+            raise UsageError(f"cannot print this as {output.format}: formats are {', '.join(formats)}")
     if sum(not output.file for output in parsed) > 1:
         raise UsageError("cannot print two reports on standard output; give all but one a file, as in -o json=FILE")
     for path in files(parsed):

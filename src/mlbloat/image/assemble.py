@@ -11,7 +11,7 @@ from mlbloat.image.blob import BlobLayer
 from mlbloat.image.documents import decode_config, digest_of
 from mlbloat.image.squash import resolve
 from mlbloat.image.stored import Question, Stored, StoredLayer, same_platform
-from mlbloat.image.unpack import check_size
+from mlbloat.image.unpack import StoredBlob, check_size, compression_of
 from mlbloat.model.digest import Digest
 from mlbloat.model.image import Image, Layer, layer_key
 from mlbloat.tarstream import account, index
@@ -57,6 +57,7 @@ def assemble(stored: Stored, question: Question) -> Image:
         config=document.image_config(stored.config),
         layers=layers,
         notes=stored.notes,
+        platforms=stored.platforms,
     )
 
 
@@ -109,7 +110,13 @@ def _read(job: _Job, question: Question) -> Layer:
         entries=found.entries,
         source=blob,
         verified=not job.stored.unverified,
+        blob=None if job.stored.written else _as_stored(job.stored),
     )
+
+
+def _as_stored(stored: StoredLayer) -> StoredBlob | None:
+    compression = compression_of(stored.blob)
+    return compression and StoredBlob(window=stored.blob, digest=stored.digest, compression=compression)
 
 
 def _index(blob: BlobLayer, job: _Job, question: Question) -> indexes.Index:

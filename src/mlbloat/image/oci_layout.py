@@ -6,7 +6,7 @@ https://github.com/opencontainers/image-spec/blob/v1.1.0/image-index.md
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlbloat.errors import BadImageError, ImageNotFoundError
 from mlbloat.image.documents import ConfigDocument, Descriptor, Manifest, decode
@@ -37,16 +37,22 @@ class _Candidate:
 
 def find(store: Store, choice: str, question: Question) -> Stored:
     """Return the image that `choice` names (a tag or a digest; empty: the only one) for the wanted platform."""
-    return stored(store, choose(store, choice, question), question)
+    candidates = _held(store, question)
+    chosen = _choose(store, candidates, choice, question)
+    return replace(stored(store, chosen.descriptor, question), platforms=_offered(candidates, chosen))
 
 
 def choose(store: Store, choice: str, question: Question) -> Descriptor:
     """Return the manifest of that image; nothing but index.json and indexes that it names is read."""
+    return _choose(store, _held(store, question), choice, question).descriptor
+
+
+def _held(store: Store, question: Question) -> list[_Candidate]:
     index = decode(read(store, "index.json", question), Manifest, f"index.json in {store.name}")
     candidates = _candidates(store, index, question)
     if not candidates:
         raise BadImageError(f"cannot read {store.name}: it holds no image; save the image again")
-    return _choose(store, candidates, choice, question).descriptor
+    return candidates
 
 
 def stored(store: Store, chosen: Descriptor, question: Question) -> Stored:
@@ -64,6 +70,15 @@ def stored(store: Store, chosen: Descriptor, question: Question) -> Stored:
         layer_digest, blob = find_blob(store, descriptor)
         layers.append(StoredLayer(blob=blob, digest=layer_digest))
     return Stored(config=config, layers=tuple(layers), digest=digest)
+
+
+def _offered(candidates: Sequence[_Candidate], chosen: _Candidate) -> tuple[Platform, ...]:
+    """Return the platforms of the images that share a name with the chosen one, when there are several."""
+    names = set(chosen.names[:-1])
+    beside = (other for other in candidates if names.intersection(other.names) or not (names or other.names[:-1]))
+    platforms = {_platform(other) for other in beside}
+    offered = sorted((platform for platform in platforms if platform is not None), key=str)
+    return tuple(offered) if len(offered) > 1 else ()
 
 
 def _candidates(store: Store, top: Manifest, question: Question) -> list[_Candidate]:

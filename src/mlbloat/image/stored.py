@@ -86,6 +86,8 @@ class Stored:
     """Of the manifest."""
     notes: tuple[str, ...] = ()
     """What a reader of the report must know."""
+    platforms: tuple[Platform, ...] = ()
+    """Of all images that have the chosen one's name, when there are several."""
 
 
 def host_platform() -> Platform:

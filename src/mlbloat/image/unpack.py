@@ -21,6 +21,7 @@ from isal import igzip_lib
 from mlbloat.errors import BadImageError
 from mlbloat.image.meter import Meter
 from mlbloat.model.digest import Digest
+from mlbloat.model.image import Compression
 from mlbloat.tarstream import Limits, TarBytes, Window
 
 if sys.version_info >= (3, 14):
@@ -83,6 +84,20 @@ class Unpacked(Generic[Tar]):
     tar: Tar
     diff_id: Digest
     compressed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredBlob:
+    """A compressed layer, where it lies."""
+
+    window: TarBytes
+    digest: Digest | None
+    compression: Compression
+
+    def chunks(self) -> Iterator[bytes]:
+        with self.window.open() as stream:
+            while chunk := stream.read(_READ_BYTES):
+                yield chunk
 
 
 class _Hashes:
@@ -148,6 +163,12 @@ def decoder_of(blob: TarBytes) -> Callable[[], _Decoder] | None:
     """Recognise compressed content by its first bytes; None: it is not compressed."""
     start = blob.first(FIRST_BYTES)
     return next((decoder for magic, decoder in _DECODERS if start.startswith(magic)), None)
+
+
+def compression_of(blob: TarBytes) -> Compression | None:
+    """Name a compression that registries know; None for another, or none."""
+    decoder = decoder_of(blob)
+    return "gzip" if decoder is _gzip else "zstd" if decoder is zstd.ZstdDecompressor else None
 
 
 def _read(blob: TarBytes, meter: Meter) -> Iterator[bytes]:

@@ -5,10 +5,12 @@ https://github.com/opencontainers/image-spec/blob/v1.1.0/config.md
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Literal, Protocol
 
 from mlbloat.model.digest import Digest
 from mlbloat.model.filetree import Entry
+
+Compression = Literal["gzip", "zstd"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,20 @@ class LayerSource(Protocol):
         """The entry as it stands in the layer's tar: every header block, content and padding, in chunks."""
 
 
+class Blob(Protocol):
+    """A layer as its source stores it, compressed: a layer that loses nothing is passed on as this."""
+
+    @property
+    def digest(self) -> Digest | None:
+        """What the source's manifest says; None where it says nothing."""
+
+    @property
+    def compression(self) -> Compression: ...
+
+    def chunks(self) -> Iterator[bytes]:
+        """The stored bytes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
     diff_id: Digest
@@ -61,6 +77,8 @@ class Layer:
     source: LayerSource
     verified: bool = True
     """False: what is read of it is not compared with the diff ID."""
+    blob: Blob | None = None
+    """As stored, when it is compressed as registries know it; a copy of it keeps its digest."""
 
     @property
     def key(self) -> str:
@@ -87,6 +105,8 @@ class Image:
     """Lowest first. History lines without a layer are in the configuration only."""
     notes: tuple[str, ...] = ()
     """How it was read, as far as a reader of the report must know it."""
+    platforms: tuple[Platform, ...] = ()
+    """Those that its index offers under this name, sorted by text; empty when there is one."""
 
     @property
     def compressed_bytes(self) -> int | None:

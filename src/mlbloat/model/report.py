@@ -207,6 +207,21 @@ class VerdictRun:
     original: SideReport
     slim: SideReport
     differences: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    """Removed files that the run on the slim image looked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repair:
+    """What was added to the plan because verification missed it."""
+
+    rounds: int
+    """Times that the image was written and verified again."""
+    paths: tuple[str, ...]
+    """Files that failed runs looked for."""
+    files: int
+    """Regular files added: those, and what they need."""
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +232,8 @@ class Verdict:
     """At least one run was not part of the profile; otherwise it is verified only on what was profiled."""
     differences: tuple[str, ...] = ()
     """Differences between the two images that are not deletions."""
+    repaired: Repair | None = None
+    """Only with --repair, when something had to be added."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

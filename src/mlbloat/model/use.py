@@ -72,6 +72,7 @@ class Reason(StrEnum):
     KEEP_RULE = "kept by rule"
     SAME_PACKAGE = "in the same package as"
     REQUIRED_PACKAGE = "in a package required by"
+    REPAIRED = "missed on the slim image by"
 
 
 @dataclass(frozen=True, slots=True)

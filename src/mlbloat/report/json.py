@@ -1,5 +1,6 @@
 """The report as JSON, and back. The schema is `schema.json` beside this file, made from the model."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ SCHEMA_FILE = Path(__file__).with_name("schema.json")
 
 def render(report: Report) -> str:
     """Indented JSON. Names that are not UTF-8 carry backslash escapes, as JSON is text."""
-    values = _printable(msgspec.to_builtins(report))
+    values = printable(msgspec.to_builtins(report))
     return msgspec.json.format(msgspec.json.encode(values), indent=2).decode() + "\n"
 
 
@@ -21,6 +22,14 @@ def looks_like_report(path: Path) -> bool:
     """Tell a saved report from an image by its first character."""
     with path.open("rb") as stream:
         return stream.read(64).lstrip()[:1] == b"{"
+
+
+def saved(reference: str) -> Report | None:
+    """Return the report that a reference names; None when it names something else."""
+    path = Path(reference)
+    if not path.is_file() or not os.access(path, os.R_OK) or not looks_like_report(path):
+        return None
+    return load(path)
 
 
 def load(path: Path) -> Report:
@@ -55,11 +64,12 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Report)}
 
 
-def _printable(value: Any) -> Any:
+def printable(value: Any) -> Any:
+    """Replace what JSON text cannot hold."""
     if isinstance(value, str):
         return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     if isinstance(value, dict):
-        return {_printable(name): _printable(held) for name, held in value.items()}
+        return {printable(name): printable(held) for name, held in value.items()}
     if isinstance(value, list | tuple):
-        return [_printable(held) for held in value]
+        return [printable(held) for held in value]
     return value

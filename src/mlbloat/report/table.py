@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mlbloat.model.plain import plain
-from mlbloat.model.report import PackageReport, Report, Verdict
+from mlbloat.model.report import PackageReport, Repair, Report, Verdict
 from mlbloat.model.step import StepReport
 from mlbloat.report.units import count, percent, size
 
@@ -26,15 +26,16 @@ def render(report: Report, *, color: bool = False, width: int = WIDTH) -> str:
     """Text of the whole report; with `color` it carries terminal escapes."""
     parts = (_headline, _levels, _runs, _managers, _packages, _layers, _findings, _slim, _verdict, _notes)
     shown = [renderable for part in parts if (renderable := part(report)) is not None]
-    return _text(shown, color=color, width=width)
+    return text(shown, color=color, width=width)
 
 
 def render_verdict(verdict: Verdict, *, color: bool = False, width: int = WIDTH) -> str:
     """Text of a verdict alone."""
-    return _text([_verdict_lines(verdict)], color=color, width=width)
+    return text([_verdict_lines(verdict)], color=color, width=width)
 
 
-def _text(renderables: Iterable[RenderableType], *, color: bool, width: int) -> str:
+def text(renderables: Iterable[RenderableType], *, color: bool, width: int) -> str:
+    """Text of tables and lines, an empty line after each."""
     out = io.StringIO()
     console = Console(
         file=out, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False, markup=False
@@ -56,7 +57,8 @@ class _Plain:
             yield Segment("\n".join(map(plain, segment.text.split("\n"))), segment.style)
 
 
-def _table(*columns: str, title: str, numbers: Iterable[str] = ()) -> Table:
+def plain_table(*columns: str, title: str, numbers: Iterable[str] = ()) -> Table:
+    """A table without lines; columns of numbers are flush right."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     for column in columns:
         table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
@@ -98,7 +100,9 @@ def _legend(mark: str, name: str, part: int, whole: int, meaning: str) -> Text:
 
 
 def _levels(report: Report) -> RenderableType:
-    table = _table("keep level", "size", "files", "of the image", title="Size at each keep level", numbers=_NUMBERS)
+    table = plain_table(
+        "keep level", "size", "files", "of the image", title="Size at each keep level", numbers=_NUMBERS
+    )
     for name, level in report.levels.items():
         chosen = " ←" if name == report.evidence.keep else ""
         share = level.size_bytes / report.totals.size_bytes if report.totals.size_bytes else None
@@ -122,7 +126,7 @@ _NUMBERS = (
 
 
 def _managers(report: Report) -> RenderableType:
-    table = _table(
+    table = plain_table(
         "manager",
         "packages",
         "size",
@@ -149,7 +153,7 @@ def _packages(report: Report) -> RenderableType | None:
     shown = [package for package in ranked if package.unused_bytes][:ROWS]
     if not shown:
         return None
-    table = _table(
+    table = plain_table(
         "package", "version", "manager", "size", "used", "reachable", "unused", "bloat", "needed",
         title=f"Packages with most unused bytes ({len(shown)} of {len(report.packages)})", numbers=_NUMBERS,
     )  # fmt: skip
@@ -172,7 +176,7 @@ def _needed(package: PackageReport) -> str:
 
 
 def _layers(report: Report) -> RenderableType:
-    table = _table(
+    table = plain_table(
         "layer", "size", "used", "reachable", "unused", "shadowed", "made by", title="Layers", numbers=_NUMBERS
     )
     for number, layer in enumerate(report.image.layers):
@@ -186,7 +190,7 @@ def _findings(report: Report) -> RenderableType | None:
         return None
     shown = report.findings[:ROWS]
     title = f"Findings ({len(shown)} of {len(report.findings)})"
-    table = _table("bytes", "rule", "what, and what to change in the Dockerfile", title=title, numbers=_NUMBERS)
+    table = plain_table("bytes", "rule", "what, and what to change in the Dockerfile", title=title, numbers=_NUMBERS)
     for finding in shown:
         advice = Padding(Text(finding.advice, style="dim"), (0, 0, 0, 2))
         table.add_row(size(finding.bytes), finding.rule, Group(Text(finding.title), advice))
@@ -226,6 +230,8 @@ def _verdict_lines(verdict: Verdict) -> RenderableType:
         lines.extend(Text(f"        {_answer(step)}") for step in run.slim.steps if step.kind in ("request", "exec"))
         lines.extend(Text(f"        {difference}") for difference in run.differences)
     lines.extend(Text(f"  FAIL  {difference}") for difference in verdict.differences)
+    if verdict.repaired is not None:
+        lines.append(Text(f"  {_repair(verdict.repaired)}"))
     return Group(*lines)
 
 
@@ -234,17 +240,25 @@ def _runs(report: Report) -> RenderableType | None:
     runs = report.evidence.runs
     if len(runs) < 2:
         return None
-    table = _table(
+    shown = plain_table(
         "run", "seconds", "files", "new files", "new bytes", title="Runs of the profile", numbers=_RUN_NUMBERS
     )
     for run in runs:
         seconds, files = f"{run.seconds:.1f}", f"{run.files:,}"
-        table.add_row(_shortened(plain(run.name), 60), seconds, files, f"{run.new_files:,}", size(run.new_bytes))
-    return table
+        shown.add_row(_shortened(plain(run.name), 60), seconds, files, f"{run.new_files:,}", size(run.new_bytes))
+    return shown
 
 
 def _answer(step: StepReport) -> str:
     return f"{_shortened(plain(step.what), 90)}  {'no answer' if step.status is None else step.status}"
+
+
+def _repair(repair: Repair) -> str:
+    times = "once" if repair.rounds == 1 else f"{repair.rounds} times"
+    return (
+        f"repaired {times}: {repair.files} files, {size(repair.size_bytes)}, were added because runs missed "
+        f"{len(repair.paths)} of them; add those to the profile, or to `keep`"
+    )
 
 
 def _judgement(verdict: Verdict) -> str:

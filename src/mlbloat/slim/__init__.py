@@ -4,23 +4,40 @@ Only deletions: every entry that survives is copied block by block from the orig
 """
 
 from mlbloat.model.plan import LayerPlan, Plan
-from mlbloat.slim.destination import Destination, check_destination, parse_destination
+from mlbloat.slim.compress import Method, parse_method
+from mlbloat.slim.databases import cut_databases
+from mlbloat.slim.destination import Destination, check_destination, parse_destination, settled, usual_method
 from mlbloat.slim.dockerfile import DockerfileResult, slimmed_dockerfile
-from mlbloat.slim.layout import SlimImage, SlimLayer, write
+from mlbloat.slim.layers import SlimLayer
+from mlbloat.slim.layout import SlimImage, write
+from mlbloat.slim.options import SlimOptions
 from mlbloat.slim.plan import make_plan
+from mlbloat.slim.prefetch import prefetch_list, prefetch_paths
 from mlbloat.slim.publish import publish
+from mlbloat.slim.restore import write_restored
+from mlbloat.slim.sbom import cyclonedx
 
 __all__ = [
     "Destination",
     "DockerfileResult",
     "LayerPlan",
+    "Method",
     "Plan",
     "SlimImage",
     "SlimLayer",
+    "SlimOptions",
     "check_destination",
+    "cut_databases",
+    "cyclonedx",
     "make_plan",
     "parse_destination",
+    "parse_method",
+    "prefetch_list",
+    "prefetch_paths",
     "publish",
+    "settled",
     "slimmed_dockerfile",
+    "usual_method",
     "write",
+    "write_restored",
 ]

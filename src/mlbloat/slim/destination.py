@@ -2,11 +2,13 @@
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlbloat.errors import PublishError, UsageError
 from mlbloat.slim import engine, podman, registry
+from mlbloat.slim.compress import GZIP, Method
 
 SCHEMES = ("docker", "podman", "registry", "docker-archive", "oci-archive", "oci-dir")
 _LATER = ("containerd", "dir", "oci")
@@ -92,6 +94,20 @@ def check_destination(destination: Destination, *, source: str = "") -> None:
         problem = "it is no regular file, and would be replaced by one; name a file"
     if problem:
         raise PublishError(f"cannot write to {destination}: {problem}")
+
+
+def usual_method(destinations: Iterable[Destination]) -> Method | None:
+    """Return how to compress when the user does not say: as layers were, but docker before 23 reads no zstd."""
+    return GZIP if any(destination.scheme in ("docker", "docker-archive") for destination in destinations) else None
+
+
+def settled(destination: Destination, source: str) -> Destination:
+    """Return where a bare tag goes, now that `source` says which engine the original came from."""
+    if destination.scheme:
+        return destination
+    place = parse_destination(destination.tag, source=source)
+    check_destination(place)
+    return place
 
 
 def _files_of(reference: str) -> list[Path]:

@@ -10,7 +10,7 @@ import json
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -21,6 +21,7 @@ from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.image import Image
 from mlbloat.model.plain import plain
 from mlbloat.model.plan import Plan
+from mlbloat.tarstream import encode, end_of_archive, padding
 
 LIST_NAME = "removed.txt"
 TOOL_IMAGE = "busybox:1.37.0-musl"
@@ -73,7 +74,7 @@ def slimmed_dockerfile(
     config: Mapping[str, Any] = document.get("config") or {}
     tools = None if _own_tools_fail(config, tree, plan) else _find_tools(tree)
     late = tuple(path for path in plan.removed if tools is not None and path in tools.files)
-    listed = tuple(path for path in plan.removed if path not in late)
+    listed = (*(path for path in plan.removed if path not in late), *plan.removed_directories)
     instructions = tuple(_instructions(config))
     flags = [f"the Dockerfile cannot say {plain(line[:80])!r}" for line in instructions if not _sayable(line)]
     directory = str(config.get("WorkingDir") or "/")
@@ -87,10 +88,27 @@ def slimmed_dockerfile(
         f"# {list_name} names them and has to be in the build context. Written by mlbloat, --keep {plan.keep.label}.",
         _HADOLINT,
     )
-    stages = _own_stages(base, list_name, tools, late, config) if tools else _tool_stages(base, list_name, tool_image)
+    rm = "rm -rf" if plan.removed_directories else "rm -f"
+    databases = f"{list_name.removesuffix('.removed')}.databases.tar" if plan.cut else ""
+    if tools:
+        stages = _own_stages(base, list_name, tools, rm, late, databases, config)
+    else:
+        stages = _tool_stages(base, list_name, tool_image, rm, databases)
     text = "\n".join((*head, *stages, *filter(_sayable, instructions))) + "\n"
-    files = MappingProxyType({list_name: removed_list(listed, prefix="" if tools else ".")})
-    return DockerfileResult(text=text, files=files, flags=tuple(flags))
+    files = {list_name: removed_list(listed, prefix="" if tools else ".")}
+    if databases:
+        files[databases] = b"".join(_databases(tree, plan)).decode("utf-8", "surrogateescape")
+    return DockerfileResult(text=text, files=MappingProxyType(files), flags=tuple(flags))
+
+
+def _databases(tree: FileTree, plan: Plan) -> Iterator[bytes]:
+    """Yield a tar of the package databases that are cut: as such their modes, owners and times survive."""
+    for path in plan.cut:
+        content = plan.rewritten[tree[path].inode]
+        yield encode(replace(tree[path], size_bytes=len(content)))
+        yield content
+        yield padding(len(content))
+    yield from end_of_archive(0)
 
 
 def removed_list(paths: tuple[str, ...], *, prefix: str = "") -> str:
@@ -108,24 +126,32 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def _own_stages(
-    base: str, list_name: str, tools: _Tools, late: tuple[str, ...], config: Mapping[str, Any]
+    base: str,
+    list_name: str,
+    tools: _Tools,
+    rm: str,
+    late: tuple[str, ...],
+    databases: str,
+    config: Mapping[str, Any],
 ) -> tuple[str, ...]:
     """Remove in the original image itself; what the removing programs load goes last, by one process."""
     last = " ".join(_shell_word(path) for path in (_LIST, *late))
-    script = f"{tools.xargs} {tools.rm} -f -- < {_LIST} && {tools.rm} -f -- {last}"
+    flag = rm.removeprefix("rm ")
+    script = f"{tools.xargs} {tools.rm} {flag} -- < {_LIST} && {tools.rm} -f -- {last}"
     user = ("USER 0:0",) if config.get("User") else ()
     return (
         f"FROM {base} AS full",
         *user,
         f'COPY ["{list_name}", "{_LIST}"]',
         f"RUN {_json([tools.shell, '-c', script])}",
+        *((f'ADD ["{databases}", "/"]',) if databases else ()),
         "",
         "FROM scratch",
         "COPY --from=full / /",
     )
 
 
-def _tool_stages(base: str, list_name: str, tool_image: str) -> tuple[str, ...]:
+def _tool_stages(base: str, list_name: str, tool_image: str, rm: str, databases: str) -> tuple[str, ...]:
     """Remove from a copy of the original, with programs that do not come from it.
 
     `COPY --from=` an image does not run its ONBUILD triggers, as FROM would.
@@ -135,7 +161,8 @@ def _tool_stages(base: str, list_name: str, tool_image: str) -> tuple[str, ...]:
         f"COPY --from={base} / /image/",
         f'COPY ["{list_name}", "{_LIST}"]',
         "WORKDIR /image",
-        f"RUN xargs rm -f -- < {_LIST}",
+        f"RUN xargs {rm} -- < {_LIST}",
+        *((f'ADD ["{databases}", "/image/"]',) if databases else ()),
         "",
         "FROM scratch",
         "COPY --from=full /image/ /",

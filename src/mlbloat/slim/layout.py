@@ -3,49 +3,24 @@
 https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md
 """
 
-import hashlib
 import json
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isal import isal_zlib
-
 from mlbloat.errors import PublishError
 from mlbloat.model.digest import Digest
-from mlbloat.model.image import Image, Layer
-from mlbloat.model.plan import LayerPlan, Plan
-from mlbloat.tarstream import encode, end_of_archive
-
-COMPRESSION_LEVEL = 2
-"""isal's levels are 0 to 3; 3 takes twice the time of 2 for about one per cent."""
+from mlbloat.model.image import Image
+from mlbloat.model.plan import Plan
+from mlbloat.slim.compress import MEDIA_TYPES, Method
+from mlbloat.slim.layers import SlimLayer, write_layers
 
 LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
-LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
-
-_THREADS = 2
-_GZIP = 16 + 15
-"""zlib's wbits for a gzip header; isal puts no time and no name into it."""
 _REGISTRY_SCHEMES = ("docker", "podman", "containerd", "registry")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlimLayer:
-    diff_id: Digest
-    digest: Digest
-    """Of the blob, compressed."""
-    tar_bytes: int
-    compressed_bytes: int
-    layer: int
-    """Index in the original image."""
-    unchanged: bool
-    """Same diff ID as in the original: every member is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,44 +47,54 @@ def write(
     plan: Plan,
     directory: Path,
     *,
-    compression_level: int = COMPRESSION_LEVEL,
+    method: Method | None = None,
+    labels: Mapping[str, str] | None = None,
     on_bytes: Callable[[int], None] | None = None,
 ) -> SlimImage:
     """Write an OCI layout into a directory; on failure the blobs that were begun are gone.
 
-    The same image and plan give the same bytes. `on_bytes` hears of uncompressed bytes as they are written, from
-    several threads.
+    Without a method, layers that change are compressed as they were before, gzip where they were not. `labels` go
+    into the configuration. The same arguments give the same bytes. `on_bytes` hears of uncompressed bytes as they are
+    written, from several threads.
     """
     try:
         blobs = directory / "blobs" / "sha256"
         blobs.mkdir(parents=True, exist_ok=True)
-        layers = _write_layers(image, plan, blobs, compression_level, on_bytes or (lambda _: None))
-        config = slim_config(image, plan, tuple(layer.diff_id for layer in layers))
-        manifest = _manifest(image, config, layers)
-        for content in (config, manifest):
-            (blobs / Digest.of(content).hex).write_bytes(content)
-        (directory / "index.json").write_bytes(_index(image, manifest))
-        (directory / "oci-layout").write_bytes(LAYOUT)
+        layers = write_layers(image, plan, blobs, method, on_bytes or (lambda _: None))
+        config = slim_config(image, plan, tuple(layer.diff_id for layer in layers), labels or {})
+        return write_documents(image, directory, config, layers)
     except OSError as error:
         raise PublishError(
             f"cannot write the slim image to {directory}: {error.strerror or error}; "
             "free some space there, or set TMPDIR to a directory that has it"
         ) from error
+
+
+def write_documents(image: Image, directory: Path, config: bytes, layers: tuple[SlimLayer, ...]) -> SlimImage:
+    """Write the documents of a layout whose layers are there; the index last, as it makes the others known."""
+    manifest = _manifest(image, config, layers)
+    for content in (config, manifest):
+        (directory / "blobs/sha256" / Digest.of(content).hex).write_bytes(content)
+    (directory / "oci-layout").write_bytes(LAYOUT)
+    (directory / "index.json").write_bytes(_index(image, manifest))
     return SlimImage(directory=directory, id=Digest.of(config), digest=Digest.of(manifest), layers=layers)
 
 
-def slim_config(image: Image, plan: Plan, diff_ids: tuple[Digest, ...]) -> bytes:
-    """Return the original configuration with the layers that are left; nothing else changes.
+def slim_config(image: Image, plan: Plan, diff_ids: tuple[Digest, ...], labels: Mapping[str, str]) -> bytes:
+    """Return the original configuration with the layers that are left, and labels; nothing else changes.
 
     The history line of a layer that went becomes one without a layer.
     """
-    if diff_ids == tuple(layer.diff_id for layer in image.layers):
+    if diff_ids == tuple(layer.diff_id for layer in image.layers) and not labels:
         return image.config.document
     document = json.loads(image.config.document)
     document["rootfs"]["diff_ids"] = list(diff_ids)
     history = document.get("history")
     if history and sum(not line.get("empty_layer") for line in history) == len(image.layers):
         document["history"] = _history(history, {layer.layer for layer in plan.layers})
+    if labels:
+        config = document.get("config") or {}
+        document["config"] = {**config, "Labels": {**(config.get("Labels") or {}), **labels}}
     return _json(document)
 
 
@@ -136,7 +121,12 @@ def _manifest(image: Image, config: bytes, layers: tuple[SlimLayer, ...]) -> byt
         "mediaType": MANIFEST_TYPE,
         "config": {"mediaType": CONFIG_TYPE, "digest": Digest.of(config), "size": len(config)},
         "layers": [
-            {"mediaType": LAYER_TYPE, "digest": layer.digest, "size": layer.compressed_bytes} for layer in layers
+            {
+                "mediaType": MEDIA_TYPES[layer.compression],
+                "digest": layer.digest,
+                "size": layer.compressed_bytes,
+            }
+            for layer in layers
         ],
     }
     return _json({**manifest, "annotations": annotations} if annotations else manifest)
@@ -157,85 +147,3 @@ def _index(image: Image, manifest: bytes) -> bytes:
 
 def _json(document: dict[str, Any]) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
-
-
-def _write_layers(
-    image: Image, plan: Plan, blobs: Path, compression_level: int, on_bytes: Callable[[int], None]
-) -> tuple[SlimLayer, ...]:
-    """Write layers in parallel: hashing and compressing leave the interpreter to the other threads."""
-    stopped = threading.Event()
-
-    def write_one(layer_plan: LayerPlan) -> SlimLayer:
-        chunks = _until(stopped, _tar(image.layers[layer_plan.layer], layer_plan))
-        return _write_layer(image.layers[layer_plan.layer], layer_plan, chunks, blobs, compression_level, on_bytes)
-
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="layer") as pool:
-        try:
-            return tuple(pool.map(write_one, plan.layers))
-        except BaseException:
-            # Ctrl-C reaches this thread only: tell the others, or leaving the pool would wait for whole layers.
-            stopped.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-class _StoppedError(Exception):
-    """Another thread failed; that error is the one to show."""
-
-
-def _until(stopped: threading.Event, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    for chunk in chunks:
-        if stopped.is_set():
-            raise _StoppedError
-        yield chunk
-
-
-def _tar(layer: Layer, plan: LayerPlan) -> Iterator[bytes]:
-    """Yield the layer's tar: the members that stay, block by block as they were, and the end of an archive."""
-    written = 0
-    for entry in plan.members:
-        for chunk in layer.source.member(entry) if entry.member >= 0 else (encode(entry),):
-            written += len(chunk)
-            yield chunk
-    # An untouched layer ends as the original does, which may be padded to a record: then its diff ID is the same.
-    yield from end_of_archive(written, layer.tar_bytes if plan.removed == 0 else None)
-
-
-def _write_layer(
-    layer: Layer,
-    plan: LayerPlan,
-    chunks: Iterator[bytes],
-    blobs: Path,
-    compression_level: int,
-    on_bytes: Callable[[int], None],
-) -> SlimLayer:
-    part = blobs / f"layer-{plan.layer}.part"
-    tar_hash, blob_hash = hashlib.sha256(), hashlib.sha256()
-    tar_bytes = blob_bytes = 0
-    compressor = isal_zlib.compressobj(level=compression_level, wbits=_GZIP)
-    try:
-        with part.open("wb") as out:
-            for chunk in chunks:
-                tar_hash.update(chunk)
-                tar_bytes += len(chunk)
-                on_bytes(len(chunk))
-                blob_bytes += _put(out.write, blob_hash.update, compressor.compress(chunk))
-            blob_bytes += _put(out.write, blob_hash.update, compressor.flush())
-        digest = Digest("sha256:" + blob_hash.hexdigest())
-        part.replace(blobs / digest.hex)
-    finally:
-        part.unlink(missing_ok=True)
-    diff_id = Digest("sha256:" + tar_hash.hexdigest())
-    return SlimLayer(
-        diff_id=diff_id,
-        digest=digest,
-        tar_bytes=tar_bytes,
-        compressed_bytes=blob_bytes,
-        layer=plan.layer,
-        unchanged=diff_id == layer.diff_id,
-    )
-
-
-def _put(write: Callable[[bytes], int], update: Callable[[bytes], None], content: bytes) -> int:
-    update(content)
-    return write(content)

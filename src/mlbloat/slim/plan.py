@@ -8,13 +8,15 @@ right while nothing that it hid is kept, and that is what most of this module is
 import posixpath
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.image import Image
 from mlbloat.model.mark import Mark
+from mlbloat.model.package import Inventory
 from mlbloat.model.plan import LayerPlan, Plan
-from mlbloat.model.use import Level
+from mlbloat.model.use import Level, Reason
+from mlbloat.slim.databases import Cut, cut_databases
 
 _MARKERS = (Kind.WHITEOUT, Kind.OPAQUE)
 
@@ -22,16 +24,74 @@ Key = tuple[int, int]
 """(layer, member) of an entry."""
 
 
-def make_plan(image: Image, tree: FileTree, marks: tuple[Mark, ...], keep: Level) -> Plan:
-    """Plan the slim image at a keep level.
+_NO_MEMBER = -1
+"""Of an entry that gets a header of its own."""
+
+
+_READ = (Reason.EXECUTED, Reason.OPENED, Reason.LOOKED_UP, Reason.CHANGED, Reason.KEEP_RULE)
+"""Reasons for which a package database stays as it is."""
+
+
+def make_plan(
+    image: Image,
+    tree: FileTree,
+    marks: tuple[Mark, ...],
+    keep: Level,
+    *,
+    inventory: Inventory | None = None,
+    squash: bool = False,
+) -> Plan:
+    """Plan the slim image at a keep level, with its layers kept apart or as one.
+
+    With an inventory, package databases are cut to what is left; without one they stay whole.
 
     Directories, links and special files of the merged tree all stay: they weigh nothing and their loss breaks programs
     in odd ways. A regular file without a mark stays too, because nobody has shown that nothing reaches it.
     """
-    inodes, extra = _closed(_Stack.of(image, tree), tree, _wanted(tree, marks, keep))
-    kept = frozenset(path for path, entry in tree.items() if entry.kind is not Kind.FILE or entry.inode in inodes)
-    removed = tuple(path for path in tree if path not in kept)
-    return Plan(keep=keep, layers=_layers(image, tree, kept, extra), kept=kept, removed=removed)
+    stack, wanted = _Stack.of(image, tree), _wanted(tree, marks, keep)
+    inodes, extra = _closed(stack, tree, wanted)
+    cut = Cut()
+    if inventory is not None:
+        cut = cut_databases(tree, inventory, _kept(tree, inodes), _touched(marks))
+        still = {entry.inode for entry in tree.files() if entry.path not in cut.removed}
+        inodes, extra = _closed(stack, tree, wanted & still)
+    kept = _kept(tree, inodes) - cut.directories
+    rewritten = {tree[path].inode: content for path, content in cut.rewritten.items() if path in kept}
+    layers = _one_layer(image, tree, kept) if squash else _layers(image, tree, kept, extra)
+    return Plan(
+        keep=keep,
+        layers=tuple(_with_new_contents(layer, rewritten) for layer in layers),
+        kept=kept,
+        removed=tuple(path for path in tree if path not in kept and path not in cut.directories),
+        removed_directories=tuple(sorted(cut.directories)),
+        rewritten=rewritten,
+        cut=tuple(path for path in cut.rewritten if path in kept),
+        flags=cut.flags,
+    )
+
+
+def _kept(tree: FileTree, inodes: set[Key]) -> frozenset[str]:
+    return frozenset(path for path, entry in tree.items() if entry.kind is not Kind.FILE or entry.inode in inodes)
+
+
+def _touched(marks: Iterable[Mark]) -> frozenset[str]:
+    """Return what a run named, or a rule keeps: it may depend on every byte of it."""
+    return frozenset(
+        mark.path
+        for mark in marks
+        if any(use.reason in _READ and (use.level is Level.TRACED or use.pinned) for use in mark.uses)
+    )
+
+
+def _with_new_contents(layer: LayerPlan, rewritten: Mapping[Key, bytes]) -> LayerPlan:
+    """Give the members whose content changes a header of their own; all else in it stays."""
+    members = []
+    for entry in layer.members:
+        inode = entry.inode if entry.member == _NO_MEMBER else _key(entry)
+        new = rewritten.get(inode) if entry.kind is Kind.FILE else None
+        renewed = replace(entry, member=_NO_MEMBER, inode=inode, size_bytes=len(new or b""))
+        members.append(entry if new is None else renewed)
+    return replace(layer, members=tuple(members), untouched=layer.untouched and tuple(members) == layer.members)
 
 
 def _wanted(tree: FileTree, marks: Iterable[Mark], keep: Level) -> set[Key]:
@@ -132,7 +192,7 @@ def _layers(image: Image, tree: FileTree, kept: frozenset[str], extra: set[Key])
     parents: set[str] = set()
     implied: dict[int, list[Entry]] = defaultdict(list)
     for entry in tree.values():
-        if entry.member < 0 and entry.path != "/":
+        if entry.member < 0 and entry.path != "/" and entry.path in kept:
             implied[entry.layer].append(entry)
     for number, layer in enumerate(image.layers):
         members = tuple(
@@ -144,8 +204,27 @@ def _layers(image: Image, tree: FileTree, kept: frozenset[str], extra: set[Key])
             continue
         below.update(entry.path for entry in members)
         parents.update(path for entry in members for path in _ancestors(entry.path))
-        plans.append(LayerPlan(layer=number, members=members, removed=removed))
+        untouched = members == layer.entries
+        plans.append(LayerPlan(layer=number, members=members, removed=removed, untouched=untouched))
     return tuple(plans)
+
+
+def _one_layer(image: Image, tree: FileTree, kept: frozenset[str]) -> tuple[LayerPlan, ...]:
+    """Write the tree as one layer, in the order of its paths: every header is new, and says the same.
+
+    The first name of a hard-linked file holds the content, the others link to it.
+    """
+    members = []
+    first: dict[Key, str] = {}
+    for entry in tree.values():
+        if entry.path not in kept or (entry.path == "/" and entry.member == _NO_MEMBER):
+            continue
+        member = replace(entry, member=_NO_MEMBER)
+        if entry.kind is Kind.FILE and first.setdefault(entry.inode, entry.path) != entry.path:
+            member = replace(member, kind=Kind.HARDLINK, size_bytes=0, target=first[entry.inode], xattrs=())
+        members.append(member)
+    removed = sum(len(layer.entries) for layer in image.layers) - len(members)
+    return (LayerPlan(layer=len(image.layers) - 1, members=tuple(members), removed=removed),) if members else ()
 
 
 def _lost_parents(implied: Iterable[Entry], members: tuple[Entry, ...]) -> Iterator[Entry]:
@@ -184,7 +263,7 @@ def _stays(
         return False
     if entry.kind is Kind.DIRECTORY:
         # Also where a later layer describes it again: it is the parent of what this layer keeps.
-        return shown.kind is Kind.DIRECTORY
+        return shown.kind is Kind.DIRECTORY and entry.path in kept
     return _key(shown) == _key(entry) and entry.path in kept
 
 

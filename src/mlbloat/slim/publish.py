@@ -7,6 +7,7 @@ https://github.com/moby/docker-image-spec/blob/v1.3.1/spec.md#combined-image-jso
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -33,18 +34,24 @@ def publish(layout: Path, destination: Destination) -> str:
         elif destination.scheme == "podman":
             podman.load(archive(_oci_files(layout, destination.tag)), destination.tag, _ids(layout))
         elif destination.path is None:
-            engine.load(archive(_docker_files(layout, destination.tag)), destination.tag, _ids(layout))
+            engine.load(archive(_docker_files(layout, destination.tag), mtime=_epoch()), destination.tag, _ids(layout))
         elif destination.scheme == "oci-dir":
             _copy(layout, destination.path)
         else:
             files = _docker_files if destination.scheme == "docker-archive" else _oci_files
-            _write_file(destination.path, archive(files(layout, destination.tag)))
+            _write_file(destination.path, archive(files(layout, destination.tag), mtime=_epoch()))
     except OSError as error:
         raise PublishError(
             f"cannot write to {destination}: {error.strerror or error}; nothing was left there: "
             "check the space and permissions of that place"
         ) from error
     return str(destination)
+
+
+def _epoch() -> int:
+    """Return the time to write into archives: https://reproducible-builds.org/specs/source-date-epoch/."""
+    text = os.environ.get("SOURCE_DATE_EPOCH", "")
+    return int(text) if re.fullmatch(r"[0-9]{1,11}", text) else 0
 
 
 def _write_file(path: Path, chunks: Iterable[bytes]) -> None:

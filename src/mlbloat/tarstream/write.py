@@ -71,14 +71,29 @@ File = tuple[str, int, Callable[[], Iterable[bytes]]]
 def archive(files: Iterable[File], *, mtime: int = 0) -> Iterator[bytes]:
     """Yield the tar of an archive of images: plain files owned by root, 0644, at one fixed time.
 
-    Raises ValueError when a content is not as long as its size says.
+    Directories come before what is in them: syft does not make those that no member names. Raises ValueError when a
+    content is not as long as its size says.
     """
     written = 0
+    made = {""}
     for name, size_bytes, content in files:
+        for directory in _new_directories(name, made):
+            header = encode(Entry(path="/" + directory, kind=Kind.DIRECTORY, mode=0o755, mtime=mtime))
+            written += len(header)
+            yield header
         for chunk in _file(name, size_bytes, content(), mtime):
             written += len(chunk)
             yield chunk
     yield from end_of_archive(written)
+
+
+def _new_directories(name: str, made: set[str]) -> Iterator[str]:
+    parts = name.split("/")[:-1]
+    for depth in range(1, len(parts) + 1):
+        directory = "/".join(parts[:depth])
+        if directory not in made:
+            made.add(directory)
+            yield directory
 
 
 def _file(name: str, size_bytes: int, chunks: Iterable[bytes], mtime: int) -> Iterator[bytes]:

@@ -6,10 +6,12 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 
+from mlbloat import runtime
 from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.image import ImageConfig
 from mlbloat.model.package import Inventory
 from mlbloat.model.use import Level, Reason, Use
+from mlbloat.model.workload import Workload
 from mlbloat.usage.names import Names, is_shared_directory
 from mlbloat.usage.shell import commands as shell_commands
 
@@ -17,6 +19,14 @@ _CACHES = re.compile(
     r"/(?:\.cache/(?:pip|uv|yarn|pypoetry|conda|go-build)|\.npm/_cacache|\.conda/pkgs|\.cargo/registry)(?:/|$)"
 )
 _VALUE = re.compile(r"--?[\w-]+=(.+)", re.DOTALL)
+
+
+def commands_of(config: ImageConfig, workload: Workload) -> tuple[tuple[str, ...], ...]:
+    """The command lines of the profile, or the image's own; an image without one has no roots but its application."""
+    if workload.profile:
+        executed = (command.run for run in workload.profile if run.service for command in run.service.exec)
+        return (*(runtime.command_line(config, run) for run in workload.profile), *executed)
+    return tuple(words for words in (config.entrypoint + config.command,) if words)
 
 
 def entrypoint_seeds(tree: FileTree, config: ImageConfig, commands: tuple[tuple[str, ...], ...]) -> tuple[Use, ...]:

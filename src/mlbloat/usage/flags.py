@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from mlbloat.model.filetree import FileTree
+from mlbloat.model.image import Image
 from mlbloat.model.report import RunReport
 from mlbloat.model.use import Origin, RunRecord
 from mlbloat.model.workload import Workload
@@ -61,3 +62,11 @@ def _flags(tree: FileTree, records: Sequence[RunRecord], workload: Workload) -> 
         )
     for rule in unmatched_rules(tree, (*workload.keep, *workload.drop)):
         yield f"the rule {rule} of the workload file matches nothing in the image; check its spelling"
+
+
+def platform_flags(image: Image) -> tuple[str, ...]:
+    """Say which of several platforms this is about."""
+    if not image.platforms:
+        return ()
+    offered = ", ".join(map(str, image.platforms))
+    return (f"the image is there for {offered}; this is about {image.platform} alone (--platform takes another)",)

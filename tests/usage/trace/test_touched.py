@@ -1,5 +1,7 @@
 import struct
 
+import pytest
+
 from mlbloat.model.filetree import FileTree
 from mlbloat.model.image import ImageConfig
 from mlbloat.model.use import Access, Action, Level, Reason, RunRecord, Use
@@ -136,3 +138,14 @@ def test_a_broken_program_has_no_interpreter() -> None:
     for length in range(len(whole)):
         tree = tree_of({"/p": whole[:length]})
         assert {use.path for use in uses_of((_record(("/p", Action.EXECUTED)),), tree, _CONFIG)} == {"/p"}
+
+
+@pytest.mark.parametrize(("user", "read"), [("worker", ["/etc/passwd", "/etc/group"]), ("", ["/etc/passwd"])])
+def test_the_engine_reads_the_accounts_before_anything_runs(user: str, read: list[str]) -> None:
+    tree = tree_of({"/etc/passwd": "p", "/etc/group": "g", "/bin/a": "a"})
+    config = ImageConfig(document=b"{}", user=user)
+    record = RunRecord(name="r", engine="e", tracer="t", seconds=0.0, exit=0, stdout=b"", stderr=b"")
+    assert [(use.path, use.level) for use in uses_of((record,), tree, config)] == [
+        (path, Level.TRACED) for path in read
+    ]
+    assert uses_of((), tree, config) == ()

@@ -46,7 +46,15 @@ def uses_of(records: tuple[RunRecord, ...], tree: FileTree, config: ImageConfig)
                 found |= dict.fromkeys(_opened_by_the_kernel(tree, access.path))
             elif access.action is Action.LISTED:
                 found |= dict.fromkeys(_listed(tree, access.path, by, silent))
+    if records:
+        found |= dict.fromkeys(_read_by_the_engine(tree, config))
     return tuple(found)
+
+
+def _read_by_the_engine(tree: FileTree, config: ImageConfig) -> Iterator[Use]:
+    """Yield the account files: an engine looks up the image's user, and HOME, before anything of the image runs."""
+    for path in ("/etc/passwd", "/etc/group") if config.user else ("/etc/passwd",):
+        yield from _uses(tree, path, Reason.OPENED, "the engine, for the image's user")
 
 
 def missing_of(records: tuple[RunRecord, ...], tree: FileTree) -> tuple[str, ...]:

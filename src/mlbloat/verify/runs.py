@@ -1,164 +1,26 @@
-"""Prove a slim image: nothing but planned deletions differs, and every run does what it did on the original.
-
-Running is not done here: `verify` is given one function for each side.
-"""
+"""Hold runs on two images against each other; running is not done here: `verify` is given a function for each side."""
 
 import json
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice, zip_longest
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
 
+from mlbloat import textdiff
 from mlbloat.errors import RunError
 from mlbloat.model.container import Outcome
-from mlbloat.model.filetree import Entry, FileTree, Kind
+from mlbloat.model.filetree import FileTree, Kind
 from mlbloat.model.plain import plain
 from mlbloat.model.report import SideReport, Verdict, VerdictRun
 from mlbloat.model.step import Step, reports_of
 from mlbloat.model.use import Access, RunRecord
 from mlbloat.model.workload import Exec, Expect, Request, Run, Service, Workload
+from mlbloat.verify.fidelity import bounded
 
-MAX_DIFFERENCES = 50
-"""More are counted, not listed."""
-
-_CHUNK_BYTES = 1 << 20
 _NOT_STARTED = 127
 """What a shell reports for a command that cannot be started."""
 
 Ran = RunRecord | Outcome
 Execute = Callable[[Run], Ran]
-
-
-# Images
-
-
-def compare(
-    original: FileTree, slim: FileTree, original_config: bytes, slim_config: bytes, plan_removed: Iterable[str]
-) -> tuple[str, ...]:
-    """Return a sentence for every difference that is not a planned deletion, at most MAX_DIFFERENCES of them."""
-    differences = [*_config_differences(original_config, slim_config)]
-    differences += _tree_differences(original, slim, frozenset(plan_removed))
-    return _bounded(differences)
-
-
-def _tree_differences(original: FileTree, slim: FileTree, removed: frozenset[str]) -> Iterator[str]:
-    for path in sorted(original.keys() | slim.keys()):
-        before, after = original.get(path), slim.get(path)
-        if before is None:
-            yield f"{plain(path)} is not in the original"
-        elif after is None:
-            if path not in removed:
-                yield f"{plain(path)} ({before.kind}) is missing"
-        elif path in removed:
-            yield f"{plain(path)} was to be removed and is still there"
-        else:
-            for what in _entry_differences(before, after):
-                yield f"{plain(path)}: {what}"
-    yield from _link_differences(original, slim)
-    yield from _content_differences(original, slim)
-
-
-def _entry_differences(before: Entry, after: Entry) -> Iterator[str]:
-    if before.kind is not after.kind:
-        yield f"is a {after.kind}, was a {before.kind}"
-        return
-    pairs: tuple[tuple[str, object, object], ...] = (
-        ("size in bytes", before.size_bytes, after.size_bytes),
-        ("mode", f"{before.mode:04o}", f"{after.mode:04o}"),
-        ("owner", f"{before.uid}:{before.gid}", f"{after.uid}:{after.gid}"),
-        ("modification time", before.mtime, after.mtime),
-        ("link target", plain(before.target), plain(after.target)),
-        ("device number", before.device, after.device),
-        ("extended attributes", before.xattrs, after.xattrs),
-    )
-    for name, was, now in pairs:
-        if was != now:
-            yield f"{name} is {now}, was {was}"
-
-
-def _link_differences(original: FileTree, slim: FileTree) -> Iterator[str]:
-    """Names of one file in the original must be names of one file in the slim image, or st_nlink is a lie."""
-    before, after = _names(original), _names(slim)
-    for path in (entry.path for entry in slim.files()):
-        was = tuple(name for name in before.get(path, (path,)) if name in slim)
-        if was != after[path] and path == after[path][0]:
-            now = ", ".join(map(plain, after[path]))
-            yield f"{plain(path)}: names of this file are {now}; were {', '.join(map(plain, was))}"
-
-
-def _names(tree: FileTree) -> Mapping[str, tuple[str, ...]]:
-    names: dict[tuple[int, int], list[str]] = defaultdict(list)
-    for entry in tree.files():
-        names[entry.inode].append(entry.path)
-    return {path: tuple(group) for group in names.values() for path in group}
-
-
-def _content_differences(original: FileTree, slim: FileTree) -> Iterator[str]:
-    """Compare the content of every file once, in the order in which the slim image's layers hold it."""
-    seen: set[tuple[tuple[int, int], tuple[int, int]]] = set()
-    for after in sorted(slim.files(), key=lambda entry: (entry.inode, entry.path)):
-        before = original.get(after.path)
-        if before is None or before.kind is not Kind.FILE or before.size_bytes != after.size_bytes:
-            continue  # said already
-        if (before.inode, after.inode) in seen:
-            continue
-        seen.add((before.inode, after.inode))
-        if not _same_content(original, before, slim, after):
-            yield f"{plain(after.path)}: content differs"
-
-
-def _same_content(original: FileTree, before: Entry, slim: FileTree, after: Entry) -> bool:
-    with original.open(before) as left, slim.open(after) as right:
-        while True:
-            was, now = left.read(_CHUNK_BYTES), right.read(_CHUNK_BYTES)
-            if was != now:
-                return False
-            if not was:
-                return True
-
-
-def _config_differences(original: bytes, slim: bytes) -> Iterator[str]:
-    before, after = json.loads(original), json.loads(slim)
-    yield from _history_differences(before, after)
-    for document in (before, after):
-        document.pop("history", None)
-        document["rootfs"] = {**(document.get("rootfs") or {}), "diff_ids": None}
-    yield from _field_differences("", before, after)
-
-
-def _field_differences(prefix: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    for name in dict.fromkeys((*before, *after)):
-        field = f"{prefix}{name}"
-        if name not in after:
-            yield f"configuration field {plain(field)} is missing"
-        elif name not in before:
-            yield f"configuration field {plain(field)} is not in the original"
-        elif isinstance(before[name], dict) and isinstance(after[name], dict):
-            yield from _field_differences(f"{field}.", before[name], after[name])
-        elif before[name] != after[name]:
-            yield f"configuration field {plain(field)} is {after[name]!r}, was {before[name]!r}"
-
-
-def _history_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """A history line may only become one without a layer, as many times as there are layers less."""
-    lines_before: list[dict[str, Any]] = before.get("history") or []
-    lines_after: list[dict[str, Any]] = after.get("history") or []
-    emptied = 0
-    pairs: Iterable[tuple[dict[str, Any], dict[str, Any]]] = zip_longest(lines_before, lines_after, fillvalue={})
-    for number, (was, now) in enumerate(pairs):
-        rest_was = {name: value for name, value in was.items() if name != "empty_layer"}
-        rest_now = {name: value for name, value in now.items() if name != "empty_layer"}
-        if rest_was != rest_now or (was.get("empty_layer") and not now.get("empty_layer")):
-            yield f"configuration field history[{number}] is {now!r}, was {was!r}"
-        emptied += bool(now.get("empty_layer")) - bool(was.get("empty_layer"))
-    layers, layers_left = (len((document.get("rootfs") or {}).get("diff_ids") or ()) for document in (before, after))
-    told = layers == sum(not line.get("empty_layer") for line in lines_before)
-    if told and layers - layers_left != emptied:
-        yield f"history has {emptied} layers less, the image {layers - layers_left}"
-
-
-# Runs
 
 
 def expectation_failures(expect: Expect, ran: Ran, service: Service | None = None) -> tuple[str, ...]:
@@ -214,13 +76,15 @@ def _step_differences(service: Service | None, original: Ran, slim: Ran) -> Iter
         what = plain(now.what)
         if isinstance(one, Request):
             if one.same_body and was.body != now.body:
-                yield f"{what}: body differs from the original's {_first_difference(was.body, now.body)}"
+                yield f"{what}: body differs from the original's"
+                yield from textdiff.unified(was.body, now.body)
             continue
         if "exit" in one.expect.same and was.status != now.status:
             yield f"{what}: exit status is {now.status}, the original's {was.status}"
         for stream, before, after in (("stdout", was.body, now.body), ("stderr", was.stderr, now.stderr)):
             if stream in one.expect.same and before != after:
-                yield f"{what}: {stream} differs from the original's {_first_difference(before, after)}"
+                yield f"{what}: {stream} differs from the original's"
+                yield from textdiff.unified(before, after)
 
 
 def require_expectations(run: Run, record: Ran) -> None:
@@ -241,7 +105,8 @@ def check_run(expect: Expect, original: Ran, slim: Ran, service: Service | None 
     for stream in (name for name in expect.same if name != "exit"):
         was, now = (original.stdout, slim.stdout) if stream == "stdout" else (original.stderr, slim.stderr)
         if was != now:
-            differences.append(f"{stream} differs from the original's {_first_difference(was, now)}")
+            differences.append(f"{stream} differs from the original's")
+            differences += textdiff.unified(was, now)
     return tuple(differences)
 
 
@@ -317,19 +182,22 @@ def _verdict_run(
 ) -> VerdictRun:
     wrong = expectation_failures(run.expect, was, run.service)
     now = _outcome(slim, run)
+    missing: tuple[str, ...] = ()
     if wrong:
         differences = tuple(f"fails on the original too: {text}" for text in wrong)
     else:
         differences = check_run(run.expect, was, now, run.service)
         if differences and missed is not None:
-            differences += _missing_sentences(missed(run, now))
+            missing = missed(run, now)
+            differences += _missing_sentences(missing)
     return VerdictRun(
         name=run.name,
         kind=kind,
         passed=not differences,
         original=SideReport(exit=was.exit, seconds=was.seconds, steps=reports_of(was.steps)),
         slim=SideReport(exit=now.exit, seconds=now.seconds, steps=reports_of(now.steps)),
-        differences=_bounded(differences),
+        differences=bounded(differences),
+        missing=missing,
     )
 
 
@@ -343,18 +211,6 @@ def _outcome(execute: Execute, run: Run) -> Ran:
         return execute(run)
     except RunError as error:
         return Outcome(exit=_NOT_STARTED, stdout=b"", stderr=str(error).encode(), seconds=0.0)
-
-
-def _first_difference(was: bytes, now: bytes) -> str:
-    lines = zip_longest(was.decode(errors="replace").splitlines(), now.decode(errors="replace").splitlines())
-    for number, (before, after) in enumerate(lines, start=1):
-        if before != after:
-            return f"in line {number}: {_line(after)}, was {_line(before)}"
-    return "in line ends or in bytes that are not text"
-
-
-def _line(text: str | None) -> str:
-    return "nothing" if text is None else repr(plain(text[:120]))
 
 
 def _killed(ran: Ran) -> str:
@@ -380,10 +236,3 @@ def _text_lines(output: bytes) -> list[str]:
 def _shown(body: bytes) -> str:
     text = " ".join(body[:400].decode(errors="replace").split())
     return f" ({plain(text[:200])})" if text else ""
-
-
-def _bounded(differences: Iterable[str]) -> tuple[str, ...]:
-    listed = iter(differences)
-    first = tuple(islice(listed, MAX_DIFFERENCES))
-    more = sum(1 for _ in listed)
-    return (*first, f"and {more} more") if more else first

@@ -1,0 +1,187 @@
+"""What may differ between an image and its slim image, whether it does, and what to do when it may not.
+
+The pipeline writes and runs; this is what it knows about the result.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import mlbloat
+from mlbloat import metrics, runtime, verify
+from mlbloat import slim as slimming
+from mlbloat.errors import VerificationError
+from mlbloat.model import label
+from mlbloat.model.digest import Digest
+from mlbloat.model.filetree import FileTree, Kind
+from mlbloat.model.image import Image, ImageConfig
+from mlbloat.model.package import Inventory
+from mlbloat.model.report import Repair, Report, SlimReport, Verdict
+from mlbloat.model.use import Level, Reason, RunRecord, Use
+from mlbloat.model.workload import Run
+from mlbloat.packages import take_inventory
+from mlbloat.usage import static
+from mlbloat.usage import trace as tracing
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What may differ."""
+
+    removed: tuple[str, ...]
+    rewritten: Mapping[str, bytes]
+    labels: Mapping[str, str] | None
+    """None: mlbloat's own, whatever they say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A slim image as it was written and read again, and what became of verifying it."""
+
+    plan: slimming.Plan
+    written: slimming.SlimImage
+    image: Image
+    tree: FileTree
+    verdict: Verdict
+
+
+def planned(tree: FileTree, plan: slimming.Plan, labels: Mapping[str, str]) -> Planned:
+    rewritten = {path: plan.rewritten[tree[path].inode] for path in plan.cut}
+    return Planned((*plan.removed, *plan.removed_directories), rewritten, labels)
+
+
+def allowed(original: FileTree, slim: FileTree) -> Planned:
+    """What any slim image of an original may differ in: files that are gone, and databases that say so."""
+    there = frozenset(slim)
+    cut = slimming.cut_databases(original, take_inventory(original), there, frozenset())
+    gone = tuple(path for path in original if path not in there and _may_go(original, cut.directories, path))
+    same_size = {path: new for path, new in cut.rewritten.items() if path in slim and slim[path].size_bytes == len(new)}
+    return Planned(gone, same_size, None)
+
+
+def _may_go(original: FileTree, directories: frozenset[str], path: str) -> bool:
+    return original[path].kind is Kind.FILE or path in directories
+
+
+def compare(original: Image, tree: FileTree, slim: Image, slim_tree: FileTree, what: Planned) -> tuple[str, ...]:
+    return verify.compare(
+        tree,
+        slim_tree,
+        original.config.document,
+        slim.config.document,
+        what.removed,
+        rewritten=what.rewritten,
+        labels=what.labels,
+    )
+
+
+def labels(image: Image, tree: FileTree, records: tuple[RunRecord, ...], keep: Level) -> dict[str, str]:
+    """Say where a slim image comes from; nothing of it depends on the clock, or on the order in a run."""
+    touched = sorted({use.path for use in tracing.uses_of(records, tree, image.config)})
+    profile = Digest.of("".join(f"{path}\n" for path in touched).encode("utf-8", "surrogateescape"))
+    return {
+        label.VERSION: mlbloat.__version__,
+        label.KEEP: keep.label,
+        **({label.PROFILE: str(profile)} if records else {}),
+        label.ORIGINAL: str(image.digest or image.id),
+    }
+
+
+def repaired(tree: FileTree, first: Proof, again: Callable[[tuple[Use, ...]], Proof], rounds: int) -> Proof:
+    """Add what failed runs looked for, and what that needs, and prove the image again, as long as that helps."""
+    proof, added = first, dict[str, Use]()
+    for number in range(1, rounds + 1):
+        missing = {path: run.name for run in proof.verdict.runs if not run.passed for path in run.missing}
+        if proof.verdict.passed or not missing.keys() - added.keys():
+            break
+        for path, run in missing.items():
+            added[path] = Use(path, Level.SAFE, Reason.REPAIRED, f"run '{run}'", pinned=True)
+        proof = again(tuple(added.values()))
+        back = proof.plan.kept - first.plan.kept
+        files, size_bytes = metrics.count(tree, back)
+        repair = Repair(rounds=number, paths=tuple(sorted(added)), files=files, size_bytes=size_bytes)
+        proof = replace(proof, verdict=replace(proof.verdict, repaired=repair))
+    return proof
+
+
+def needed_by(missed: tuple[Use, ...], tree: FileTree, inventory: Inventory, config: ImageConfig) -> tuple[Use, ...]:
+    """Return what missed files cannot load without, kept at every level: else each round would find one file more."""
+    if not missed:
+        return ()
+    roots = tuple(replace(use, level=Level.TRACED) for use in missed)
+    uses = static.follow(tree, inventory, config, roots, ())
+    return tuple(replace(use, level=Level.SAFE, pinned=True) for use in uses if use.level <= Level.LINKED)
+
+
+def restored(original: Image, tree: FileTree, proof: Proof, method: slimming.Method | None, directory: Path) -> Path:
+    """Write the image that has everything back; returns its layout."""
+    return slimming.write_restored(original, tree, proof.plan, proof.written, directory, method=method).directory
+
+
+def require_whole(original: Image, tree: FileTree, whole: FileTree) -> None:
+    """Hold the tree of the image that has everything back against the original's."""
+    differences = verify.compare(tree, whole, b"{}", b"{}", ())
+    if differences:
+        raise VerificationError(
+            f"cannot restore {original.reference}: {differences[0]}; report this, and leave out --restore"
+        )
+
+
+def missed_at_start(config: ImageConfig, tree: FileTree, slim: FileTree, run: Run) -> tuple[str, ...]:
+    """Name the removed files that a command cannot start without: nothing traced it, so by static reach."""
+    uses = static.follow(tree, take_inventory(tree), config, (), (runtime.command_line(config, run),))
+    needed = {use.path for use in uses if use.level <= Level.LINKED and not use.pinned}
+    return tuple(sorted(path for path in needed if path in tree and path not in slim))
+
+
+def dockerfile(image: Image, tree: FileTree, plan: slimming.Plan, name: str) -> slimming.DockerfileResult:
+    """Build the slimmed Dockerfile; only an image of an engine or a registry has a name that FROM takes."""
+    scheme, _, place = image.reference.partition(":")
+    base = place if scheme in ("docker", "podman", "registry") else ""
+    return slimming.slimmed_dockerfile(image, tree, plan, base=base, list_name=f"{name}.removed")
+
+
+def slim_flags(proof: Proof) -> tuple[str, ...]:
+    if proof.verdict.runs:
+        return proof.plan.flags
+    unproved = "the slim image was compared with the original, and no run of it was verified: give -w FILE"
+    return (*proof.plan.flags, unproved)
+
+
+def slim_report(image: Image, proof: Proof, reference: str) -> SlimReport:
+    before, after = metrics.content_bytes(image), metrics.content_bytes(proof.image)
+    compressed, written = image.compressed_bytes, proof.written
+    return SlimReport(
+        reference=reference,
+        id=str(written.id),
+        digest=str(written.digest),
+        size_bytes=metrics.size_bytes(proof.tree),
+        compressed_bytes=written.compressed_bytes,
+        reduction_ratio=(before - after) / before if before else None,
+        compressed_reduction_ratio=(compressed - written.compressed_bytes) / compressed if compressed else None,
+        removed_files=len(proof.plan.removed),
+    )
+
+
+def with_result(report: Report, image: Image, proof: Proof, reference: str, more_flags: tuple[str, ...]) -> Report:
+    """The report of the original, and what came of slimming it."""
+    flags = (*report.evidence.flags, *slim_flags(proof), *more_flags)
+    return replace(
+        report,
+        evidence=replace(report.evidence, flags=flags),
+        slim=slim_report(image, proof, reference),
+        verdict=proof.verdict,
+    )
+
+
+def failure(destination: str, verdict: Verdict) -> str:
+    """Say why nothing is published; empty when it is."""
+    if verdict.passed:
+        return ""
+    failed = [run.name for run in verdict.runs if not run.passed]
+    what = f"run '{failed[0]}' differs" if failed else "it differs from the original in more than deletions"
+    more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+    remedy = "keep more (--keep package, or `keep:` rules), add what is missing to the profile"
+    if not verdict.repaired and any(run.missing for run in verdict.runs):
+        remedy += ", or let --repair 3 add what was missed"
+    return f"cannot publish {destination}: verification failed: {what}{more}; {remedy}"

@@ -1,0 +1,85 @@
+"""A difference between two images as text."""
+
+from pathlib import PurePosixPath
+
+import msgspec
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from mlbloat.model.difference import Difference, FileChange, PackageChange
+from mlbloat.report.json import printable
+from mlbloat.report.table import ROWS, WIDTH, plain_table, text
+from mlbloat.report.units import count, percent, size
+
+FORMATS = ("table", "json")
+
+
+def render(difference: Difference, format_: str, *, color: bool = False, width: int = WIDTH) -> str:
+    """Render as one of FORMATS."""
+    if format_ == "json":
+        values = printable(msgspec.to_builtins(difference))
+        return msgspec.json.format(msgspec.json.encode(values), indent=2).decode() + "\n"
+    parts = (_headline(difference), _packages(difference), _layers(difference), _files(difference))
+    return text([part for part in parts if part is not None], color=color, width=width)
+
+
+def _headline(difference: Difference) -> RenderableType:
+    before, after = difference.before, difference.after
+    table = plain_table("", "image", "size", "files", "compressed", title="", numbers=("size", "files", "compressed"))
+    for name, side in (("before", before), ("after", after)):
+        table.add_row(name, side.reference, size(side.size_bytes), f"{side.files:,}", size(side.compressed_bytes))
+    grown = after.size_bytes - before.size_bytes
+    share = percent(grown / before.size_bytes) if before.size_bytes else "-"
+    return Group(table, Text(), Text(f"{_signed(grown)} ({'+' if grown > 0 else ''}{share})", style="bold"))
+
+
+def _signed(number: int) -> str:
+    return f"{'+' if number > 0 else '-' if number < 0 else '±'}{size(abs(number))}"
+
+
+def _packages(difference: Difference) -> RenderableType | None:
+    if not difference.packages:
+        return Text("No package differs.")
+    title = f"Packages: {count(len(difference.packages), 'difference')}"
+    table = plain_table("package", "manager", "before", "after", "size", title=title, numbers=("size",))
+    for change in difference.packages[:ROWS]:
+        table.add_row(change.name, change.manager, *_versions(change), _signed(change.grown_bytes))
+    return Group(table, *_more(len(difference.packages)))
+
+
+def _versions(change: PackageChange) -> tuple[str, str]:
+    return (
+        change.before.version if change.before else "-",
+        change.after.version if change.after else "-",
+    )
+
+
+def _layers(difference: Difference) -> RenderableType:
+    both = sum(layer.held_by == "both" for layer in difference.layers)
+    table = plain_table("layer", "in", "size", "created by", title=f"Layers: {both} in both", numbers=("size",))
+    others = [layer for layer in difference.layers if layer.held_by != "both"]
+    for layer in others[:ROWS]:
+        table.add_row(layer.diff_id[7:19], layer.held_by, size(layer.size_bytes), layer.created_by[:60])
+    return Group(table, *_more(len(others)))
+
+
+def _files(difference: Difference) -> RenderableType:
+    if difference.files is None:
+        return Text("Files cannot be compared: a report has none. Give two images.")
+    files = difference.files
+    names = ("added", "removed", "content")
+    told = [f"{sum(name in change.what for change in files):,} {name}" for name in names]
+    rest = sum(not set(names).intersection(change.what) for change in files)
+    table: Table = plain_table("path", "what", "size", title=f"Files: {', '.join(told)}, {rest:,} otherwise changed")
+    for change in sorted(files, key=_by_size)[:ROWS]:
+        table.add_row(str(PurePosixPath(change.path)), ", ".join(change.what), _signed(change.grown_bytes))
+    return Group(table, *_more(len(files)))
+
+
+def _by_size(change: FileChange) -> tuple[int, str]:
+    return -abs(change.grown_bytes), change.path
+
+
+def _more(total: int) -> tuple[Text, ...]:
+    return (Text(f"and {total - ROWS:,} more: -o json has them"),) if total > ROWS else ()
