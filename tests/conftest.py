@@ -1,8 +1,13 @@
-"""No test reads or fills the cache of the user who runs it."""
+"""What holds for every test: no cache of the user who runs it, and Ctrl-C as in a terminal."""
 
+import signal
 from pathlib import Path
 
 import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts background jobs so; tests of interrupts need what people have.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

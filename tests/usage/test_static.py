@@ -14,7 +14,7 @@ from mlbloat.runtime import workers
 from mlbloat.usage import static
 from tests.support.caches import MemoryCache
 from tests.support.elf import elf_file
-from tests.support.trees import tree_of
+from tests.support.trees import Link, tree_of
 
 CONFIG = ImageConfig(document=b"{}", entrypoint=("/bin/start",))
 NOTHING = Inventory(packages=(), owners={})
@@ -119,3 +119,39 @@ def test_several_processes_find_what_one_finds(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(workers, "_can_fork", lambda: True)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
     assert follow(TREE) == alone
+
+
+def test_bytecode_of_what_only_may_be_needed_is_left_to_python() -> None:
+    text = "import loaded\ndef f():\n    import later\n"
+    names = ("loaded", "later")
+    files: dict[str, bytes | str | None] = {"/usr/bin/python3.11": "interpreter", f"{LIB}/os.py": "", "/app/a.py": text}
+    files |= {f"{LIB}/encodings/__init__.py": "", f"{LIB}/encodings/utf_8.py": ""}
+    for name in names:
+        files |= {f"{LIB}/{name}.py": "", f"{LIB}/__pycache__/{name}.cpython-311.pyc": b"code"}
+    touched = (Use("/app/a.py", Level.TRACED, Reason.OPENED, "run"),)
+    uses = static.follow(tree_of(files), NOTHING, CONFIG, touched, ())
+    levels = {use.path: use.level for use in uses}
+    sources, copies = (
+        [levels[path] for path in paths]
+        for paths in (
+            [f"{LIB}/{name}.py" for name in names],
+            [f"{LIB}/__pycache__/{name}.cpython-311.pyc" for name in names],
+        )
+    )
+    assert sources == [Level.LINKED, Level.SAFE]
+    assert copies == [Level.LINKED, Level.PACKAGE]
+
+
+def test_programs_below_a_named_directory_are_others() -> None:
+    files: dict[str, bytes | str | None] = {
+        "/bin/start": "#!/bin/sh\nexec /opt/tool/share\nTOOL_DIR=/opt/tool/share\n",
+        "/bin/sh": b"\x7fELF",
+        "/opt/tool/share/run": "#!/bin/sh\n",
+        "/opt/tool/share/data": "x",
+        "/opt/tool/share/misc/data": "x",
+        "/opt/tool/share/misc/other": "#!/usr/bin/other\n",
+        "/opt/tool/share/misc/link": Link("other"),
+    }
+    uses = static.follow(tree_of(files), NOTHING, CONFIG, (), (("/bin/start",),))
+    kept = {use.path.removeprefix("/opt/tool/share/") for use in uses if use.path.startswith("/opt/tool/share/")}
+    assert kept == {"run", "data", "misc/data"}

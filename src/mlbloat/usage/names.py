@@ -156,7 +156,13 @@ class Names:
         behind = [self._tree.find(entry.path) for entry in inside if entry.kind is Kind.SYMLINK]
         linked = [there.path for there in behind if there.entry is not None and there.entry.kind is Kind.DIRECTORY]
         everything = [*inside, *(entry for place in linked if place != path for entry in self._few_below(place))]
-        return tuple(dict.fromkeys(entry.path for entry in everything if entry.kind in {Kind.FILE, Kind.SYMLINK}))
+        kept = (entry for entry in everything if entry.kind in {Kind.FILE, Kind.SYMLINK})
+        # Who names a directory may run the programs in it (`libexec`), not those of some directory below.
+        return tuple(dict.fromkeys(e.path for e in kept if posixpath.dirname(e.path) == path or not self._runs(e.path)))
+
+    def _runs(self, path: str) -> bool:
+        entry = self._tree.find(path).entry
+        return entry is not None and is_program(entry)
 
     def _few_below(self, path: str) -> list[Entry]:
         found: list[Entry] = []

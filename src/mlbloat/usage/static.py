@@ -3,12 +3,13 @@
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from mlbloat.cache import Cache, NoCache
 from mlbloat.model.filetree import FileTree
 from mlbloat.model.image import ImageConfig
 from mlbloat.model.package import Inventory
-from mlbloat.model.use import Use
+from mlbloat.model.use import Level, Reason, Use
 from mlbloat.usage.answers import ANSWERS, Answer
 from mlbloat.usage.conventions import ConventionReader, configuration, pins
 from mlbloat.usage.elf.reader import ElfReader
@@ -64,7 +65,17 @@ def _follow(ground: Ground, inventory: Inventory, touched: Sequence[Use], comman
         application = application_seeds(tree, inventory, config, commands)
         reached = reach(tree, readers, (*roots, *application))
         ground.learning.save()
-    return (*reached, *pins(tree, inventory), *configuration(tree))
+    return (*map(_without_spare, reached), *pins(tree, inventory), *configuration(tree))
+
+
+def _without_spare(use: Use) -> Use:
+    """Bytecode says again what its source says: a source that only may be needed is kept without it.
+
+    Python compiles it then when it is imported; so little time for so many bytes is what nobody asked to keep.
+    """
+    if use.reason is Reason.BYTECODE and use.level is Level.SAFE:
+        return replace(use, level=Level.PACKAGE)
+    return use
 
 
 @contextmanager

@@ -17,6 +17,16 @@ from mlbloat.usage.python.source import Import, When
         ("x = 'a.b:c'", SourceFacts(dotted=("a.b",), files=("a.b:c",), groups=("a.b:c",))),
         ("x = ['a b', 'd/e f.txt']", SourceFacts(files=("e f.txt",))),
         ("x = f'lib{n}.so'", SourceFacts(patterns=("lib*.so",))),
+        ("x = ['*', '****', '*.so.*', '*.*.dylib', 'lib*.so.[0-9]']", SourceFacts(patterns=("lib*.so.[0-9]",))),
+        (
+            "import_module('a.' + x)",
+            SourceFacts(files=("a.",), groups=("a.",), prefixes=("a.",), lazy=True, computed=True),
+        ),
+        ("import_module(f'a.{x}')", SourceFacts(files=("a.{x}",), prefixes=("a.",), lazy=True)),
+        (
+            "import_module(x) if x.startswith('a.') else '..'",
+            SourceFacts(files=("a.", ".."), groups=("a.", ".."), lazy=True, computed=True),
+        ),
         ("x = 'see /usr/share/x now'", SourceFacts(paths=("/usr/share/x",))),
         ("x = '''\nimport a\nfrom . import b\n'''", SourceFacts(code=(Import("a"),))),
         ("f('python -m a.b')", SourceFacts(files=("python -m a.b",), started=("a.b",))),

@@ -411,3 +411,30 @@ def test_broken_files_are_no_error() -> None:
         "/pyvenv.cfg": "=\n",
     }
     assert f"{SITE}/b.py" in kept(files, *files)
+
+
+def test_names_put_together_above_the_outermost_package_are_none() -> None:
+    files = {
+        **PACKAGE,
+        "p/a.py": "import importlib\nimportlib.import_module('..' + name, __package__)\n",
+        "other.py": "",
+    }
+    assert "other.py" not in from_app("import p.a\n", files)
+    below = {**PACKAGE, "p/q/c.py": "import importlib\nimportlib.import_module('..' + name, __package__)\n"}
+    assert from_app("import p.q.c\n", below)["p/b.py"] is SAFE
+
+
+def test_what_the_standard_library_computes_is_not_in_its_own_strings() -> None:
+    text = "import importlib\nNAMES = ('json', 'tools')\nimportlib.import_module(name)\n"
+    assert from_app(text, {"tools.py": ""}) == {"tools.py": SAFE}
+    files: Files = {"/app/main.py": "import plugins\n", f"{LIB}/plugins.py": text, **packages({"tools.py": ""})}
+    levels = kept(files, "/app/main.py")
+    assert not {f"{LIB}/json/__init__.py", f"{SITE}/tools.py"} & levels.keys()
+
+
+def test_the_values_of_the_build_belong_to_sysconfig() -> None:
+    values = f"{LIB}/_sysconfigdata__x86_64-linux-gnu.py"
+    files: Files = {"/app/main.py": "import sysconfig\n", f"{LIB}/sysconfig.py": "", values: "build_time_vars = {}\n"}
+    assert kept(files, "/app/main.py")[values] is SAFE
+    own: Files = {"/app/main.py": "import p.sysconfig\n", values: "", **packages({**PACKAGE, "p/sysconfig.py": ""})}
+    assert values not in kept(own, "/app/main.py")

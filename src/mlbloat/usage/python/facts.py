@@ -49,8 +49,10 @@ _ARGUMENT = re.compile(rf"(?<![\w.\"]){_NAME}(?:\.{_NAME})*")
 _OWN_ATTRIBUTE = re.compile(r"\.__(?:path|name|file)__$")
 _FIND_LIBRARY = re.compile(r"find_library\(\s*[a-zA-Z]?\"(\d+)\"")
 _LIBRARY_STEM = re.compile(r"lib[\w+-]{2,}")
+_JOINED = re.compile(r"\"(\d+)\"\s*\+")
 _NUMBER = re.compile(r"\"(\d+)\"")
 _FILLED_IN = re.compile(r"\{[^{}]*\}|%[sd]")
+_SUFFIX = re.compile(r"\.(?:so|dylib|dll|pyd|py)(?=[.*]|$)")
 _GROUP = re.compile(r"[\w.:+-]+")
 _FILE_NAME = re.compile(r"\S+|.*\.\w+")
 _LONGEST_NAME = 256
@@ -114,14 +116,14 @@ def learn(text: str) -> SourceFacts:
         dotted=_dotted(short),
         names=names,
         files=_once(name for name in others if "*" not in name),
-        patterns=_once(name for name in others if "*" in name),
+        patterns=_once(name for name in others if "*" in name and _says_something(name)),
         groups=_groups(short, code),
         paths=_paths(strings),
         called=called,
         handed=handed,
         started=_once(_started(source, strings)),
         code=_once(_code(strings)),
-        prefixes=_once(_prefixes(short)) if by_name else (),
+        prefixes=_once(_prefixes(source)) if by_name else (),
         libraries=_once(_libraries(source, short)),
         programs=_once(_programs(source)),
         lazy=by_name or lists or walks or _has(code, ("__getattr__", "_import_structure", "azy")),
@@ -138,7 +140,7 @@ def _learn_file(tree: FileTree, entry: Entry) -> SourceFacts:
     return learn(decode(tree.read(entry, _MOST_READ)))
 
 
-SOURCE = Kind("python/1", SourceFacts, _learn_file)
+SOURCE = Kind("python/2", SourceFacts, _learn_file)
 
 
 def _names(short: Iterable[str]) -> tuple[tuple[str, ...], list[str]]:
@@ -153,6 +155,11 @@ def _names(short: Iterable[str]) -> tuple[tuple[str, ...], list[str]]:
         if name and _FILE_NAME.fullmatch(name):
             others.append(name)
     return tuple(names), others
+
+
+def _says_something(pattern: str) -> bool:
+    """Tell a name with wildcards from a search for any file of a kind, such as `*.so.*`."""
+    return _SUFFIX.sub("", pattern).strip("*?.[]0123456789-_") != ""
 
 
 def _dotted(short: Iterable[str]) -> tuple[str, ...]:
@@ -213,10 +220,12 @@ def _code(strings: Iterable[str]) -> Iterator[Import]:
             yield from (each for each in found if not each.dots and each.when is not When.NEVER)
 
 
-def _prefixes(short: Iterable[str]) -> Iterator[str]:
-    for literal in short:
-        match = _PREFIX.fullmatch(literal) if "." in literal else None
-        if match and match[1] and literal[-1:] != "%":
+def _prefixes(source: Source) -> Iterator[str]:
+    """Beginnings that something is put after: filled in, or joined with a plus; `startswith("x.")` joins nothing."""
+    joined = {int(number) for number in _JOINED.findall(source.code)}
+    for number, literal in enumerate(source.strings):
+        match = _PREFIX.fullmatch(literal) if "." in literal and len(literal) <= _LONGEST_NAME else None
+        if match and match[1] and literal[-1:] != "%" and (match[1] != literal or number in joined):
             yield match[1]
 
 

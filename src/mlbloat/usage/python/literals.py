@@ -83,7 +83,9 @@ class Literals:
         if facts.computed:
             if place.in_package:
                 yield from self._imports.submodules(place, place.directory)
-            known = self._finder.top_level(place.environments)
+            # What the standard library computes comes from its callers: its own strings are no module names.
+            is_standard = any(place.root == each.standard_library for each in place.environments)
+            known = frozenset[str]() if is_standard else self._finder.top_level(place.environments)
             for name in facts.names:
                 if name in known:
                     yield from self._imports.absolute(place, name, Level.SAFE)
@@ -92,7 +94,9 @@ class Literals:
         bare = prefix.strip(".")
         dots = len(prefix) - len(prefix.lstrip("."))
         if dots and place.in_package:
-            yield from self._below(place, [self._finder.relative(place, dots, bare)])
+            found = self._finder.relative(place, dots, bare)
+            if found.module is not None and found.module.directory != place.root:  # where modules begin is no package
+                yield from self._below(place, [found])
         elif bare:
             length = bare.count(".") + 1
             yield from self._below(place, [e for e in self._finder.absolute(place, bare) if e.length == length])

@@ -24,7 +24,7 @@ from mlbloat.usage.python.layout import PYTHON, Environment, Layout
 from mlbloat.usage.python.literals import Literals
 from mlbloat.usage.python.modules import Modules
 from mlbloat.usage.python.source import scan
-from mlbloat.usage.python.startup import AT_START, ON_DEMAND
+from mlbloat.usage.python.startup import AT_START, BESIDE, ON_DEMAND
 
 _MOST_READ = 1 << 24
 _INTERPRETER = re.compile(rf"{PYTHON.pattern}|libpython\d\.\d+[a-z]?\.so(?:\..*)?")
@@ -80,6 +80,16 @@ class PythonReader:
         yield from self._cached(entry)
         yield from self._imports.uses(place, facts.imports)
         yield from self._literals.uses(place, facts)
+        yield from self._beside(place)
+
+    def _beside(self, place: Place) -> Iterator[Use]:
+        """Yield what a module of the standard library imports by a name that the build decided."""
+        if not any(place.root == each.standard_library for each in place.environments):
+            return
+        beginning = BESIDE.get(place.path[len(place.root) + 1 :].partition("/")[0].removesuffix(".py"))
+        for name in self._modules.names(place.root) if beginning else ():
+            if name.startswith(str(beginning)):
+                yield from self._imports.absolute(place, name, Level.SAFE)
 
     def _cached(self, entry: Entry) -> Iterator[Use]:
         """Yield the bytecode files of a source, https://peps.python.org/pep-3147/."""

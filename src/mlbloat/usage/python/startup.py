@@ -62,3 +62,6 @@ ON_DEMAND = (
     "weakref",
 )
 """Asked for by C code: to print an error, to end threads, to copy, to build a generic alias, at a prompt."""
+
+BESIDE = {"sysconfig": "_sysconfigdata_"}
+"""Modules of the standard library that import another one by a computed name, and how that begins: `Lib/sysconfig`."""
