@@ -15,6 +15,7 @@ from mlbloat.usage.conventions import ConventionReader, configuration, pins
 from mlbloat.usage.elf.reader import ElfReader
 from mlbloat.usage.entrypoint import application_seeds, entrypoint_seeds, own_command_seeds
 from mlbloat.usage.ground import Ground
+from mlbloat.usage.jar import JarReader
 from mlbloat.usage.python.reader import PythonReader
 from mlbloat.usage.reach import reach
 from mlbloat.usage.shell import ScriptReader
@@ -59,6 +60,7 @@ def _follow(ground: Ground, inventory: Inventory, touched: Sequence[Use], comman
             ElfReader(ground),
             PythonReader(ground, inventory),
             ScriptReader(ground),
+            JarReader(ground),
             ConventionReader(ground, inventory),
         )
         roots = (*touched, *own_command_seeds(tree, config)) if touched else entrypoint_seeds(tree, config, commands)
