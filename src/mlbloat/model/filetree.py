@@ -99,7 +99,7 @@ class FileTree(Mapping[str, Entry]):
         children: dict[str, list[str]] = {}
         for path in ordered:
             if path != "/":
-                children.setdefault(posixpath.dirname(path), []).append(path)
+                children.setdefault(path.rpartition("/")[0] or "/", []).append(path)
         object.__setattr__(self, "entries", MappingProxyType(ordered))
         object.__setattr__(self, "_children", {path: tuple(below) for path, below in children.items()})
 
