@@ -16,7 +16,7 @@ from pathlib import Path
 from mlbloat import __version__, differ, findings, metrics, proving, runtime
 from mlbloat import slim as slimming
 from mlbloat import verify as verification
-from mlbloat.cache import Cache, NoCache, open_store, remembered
+from mlbloat.cache import Cache, NoCache, open_store
 from mlbloat.errors import RunError, UsageError
 from mlbloat.image import load, squash
 from mlbloat.model.container import Outcome
@@ -30,7 +30,7 @@ from mlbloat.model.talk import SILENCE, Silence, Talk
 from mlbloat.model.use import Level, Origin, RunRecord, Use
 from mlbloat.model.workload import Ignore, Run
 from mlbloat.packages import explain as explaining_packages
-from mlbloat.packages import take_inventory
+from mlbloat.packages import known_inventory, take_inventory
 from mlbloat.report import json as reports
 from mlbloat.request import Request, Slimmed
 from mlbloat.usage import entrypoint, flags, marking, static
@@ -243,8 +243,8 @@ def _analyse(request: Request, space: Path, cache: Cache, talk: Talk, *, verifie
     records = tuple(record for profile in request.profiles for record in tracing.load_profile(profile))
     subject = _open(request, space / "original", cache, talk, verified=verified)
     tree, config, workload = subject.tree, subject.image.config, request.workload
-    with talk.stage("reading package databases"), remembered(tree, cache) as readable:
-        inventory = take_inventory(readable)
+    with talk.stage("reading package databases"):
+        inventory = known_inventory(tree, cache)
     if not records and workload.profile:
         records = _trace(request, subject, talk)
     with talk.stage("following what the used files need"):

@@ -7,9 +7,10 @@ database that cannot be read becomes one of `Inventory.problems`, and everything
 from collections.abc import Iterable
 from typing import Protocol
 
+from mlbloat.cache import Cache, remembered
 from mlbloat.model.filetree import FileTree
 from mlbloat.model.package import Inventory, Package
-from mlbloat.packages import apk, apt, bytecode, conda, generated, npm, ownership, pip, rpm
+from mlbloat.packages import apk, apt, bytecode, conda, generated, kept, npm, ownership, pip, rpm
 from mlbloat.packages.installed import Installed
 
 
@@ -21,6 +22,16 @@ class Resolver(Protocol):
 
 
 RESOLVERS: tuple[Resolver, ...] = (apt, apk, rpm, conda, pip, npm)
+
+
+def known_inventory(tree: FileTree, cache: Cache) -> Inventory:
+    """Return the inventory that is kept of an image with these layers, or take it and keep it."""
+    with remembered(tree, cache) as readable:
+        known = kept.load(tree, cache)
+        if known is None:
+            known = take_inventory(readable)
+            kept.save(tree, known, cache)
+    return known
 
 
 def take_inventory(tree: FileTree) -> Inventory:
