@@ -8,7 +8,7 @@ there, in other threads and processes, too.
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,6 +34,8 @@ class BlobLayer:
     directory: Path
     limits: Limits
     meter: Meter
+    opened: list[TarLayer] = field(default_factory=list, repr=False, compare=False)
+    """What `unpacked` found, once it did."""
 
     def open(self, entry: Entry) -> BinaryIO:
         """Open a regular file's content. The caller closes it."""
@@ -48,11 +50,13 @@ class BlobLayer:
 
     def unpacked(self) -> TarLayer:
         """Return the uncompressed tar; its digests were compared, now or by whom asked first."""
-        tar = self._checked()
-        if tar is None:
-            with self._alone():
-                tar = self._checked() or self._check()
-        return TarLayer(tar=tar, name=self.name, limits=self.limits)
+        if not self.opened:  # asked for each of ten thousand files
+            tar = self._checked()
+            if tar is None:
+                with self._alone():
+                    tar = self._checked() or self._check()
+            self.opened.append(TarLayer(tar=tar, name=self.name, limits=self.limits))
+        return self.opened[0]
 
     def _checked(self) -> TarBytes | None:
         if self.trusted:
