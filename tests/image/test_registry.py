@@ -97,12 +97,14 @@ def test_of_an_index_the_platform_asked_for_is_taken_and_nothing_else_downloaded
     assert (str(image.platform), paths(image)) == ("linux/arm64/v8", ["/arm64"])
     assert len(registry.requests("GET", "/blobs/")) == 2
     assert len(registry.requests("GET", "/manifests/")) == 2 + nested
+    assert [str(each) for each in image.platforms] == ["linux/amd64", "linux/arm64/v8", "linux/s390x"]
 
 
 def test_of_an_index_the_platform_of_this_machine_is_the_default(registry: FakeRegistry, tmp_path: Path) -> None:
     here = host_platform()
     registry.add("multi", "1", index_files("linux/s390x", str(here)))
     assert pull(registry, tmp_path, "multi:1").platform == here
+    assert pull(registry, tmp_path / "single", "my/app:1").platforms == ()
 
 
 def test_a_platform_that_is_not_there_is_4_and_says_which_are(registry: FakeRegistry, tmp_path: Path) -> None:

@@ -37,14 +37,18 @@ class _Candidate:
 
 def find(store: Store, choice: str, question: Question) -> Stored:
     """Return the image that `choice` names (a tag or a digest; empty: the only one) for the wanted platform."""
+    descriptor, platforms = choose(store, choice, question)
+    return replace(stored(store, descriptor, question), platforms=platforms)
+
+
+def choose(store: Store, choice: str, question: Question) -> tuple[Descriptor, tuple[Platform, ...]]:
+    """Return the manifest of that image, and the platforms it could have been of, when there are several.
+
+    Nothing but index.json and indexes that it names is read.
+    """
     candidates = _held(store, question)
     chosen = _choose(store, candidates, choice, question)
-    return replace(stored(store, chosen.descriptor, question), platforms=_offered(candidates, chosen))
-
-
-def choose(store: Store, choice: str, question: Question) -> Descriptor:
-    """Return the manifest of that image; nothing but index.json and indexes that it names is read."""
-    return _choose(store, _held(store, question), choice, question).descriptor
+    return chosen.descriptor, _offered(candidates, chosen)
 
 
 def _held(store: Store, question: Question) -> list[_Candidate]:

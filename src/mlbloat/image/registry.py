@@ -6,7 +6,7 @@ https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pull
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,8 +38,8 @@ def find(question: Question) -> Stored:
         top = registry.manifest(reference.selector, question.limits.document_bytes)
         mirror.put(blob_name(top.digest), top.content)
         mirror.put("index.json", _index(top.digest, len(top.content), top.media_type, top.content))
-        chosen = oci_layout.choose(mirror, "", question)
-        return oci_layout.stored(_download(mirror, chosen), chosen, question)
+        chosen, platforms = oci_layout.choose(mirror, "", question)
+        return replace(oci_layout.stored(_download(mirror, chosen), chosen, question), platforms=platforms)
 
 
 def _reference(question: Question) -> "Reference":
