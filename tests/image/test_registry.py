@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from mlbloat.errors import BadImageError, ImageNotFoundError, MlbloatError, UsageError
 from mlbloat.image import load, squash
 from mlbloat.image.stored import host_platform
+from mlbloat.model.digest import Digest
 from mlbloat.model.image import Image
 from mlbloat.registry import download
 from mlbloat.tarstream import Limits
@@ -417,6 +419,21 @@ def test_a_layer_that_the_cache_knows_is_downloaded_when_a_content_is_asked_for(
         for _ in range(2):
             assert squash(image).read(squash(image)["/a"]) == b"first" * 5000
         assert len(registry.requests("GET", "/blobs/")) == 4
+
+
+def test_a_known_layer_that_several_threads_copy_is_downloaded_once(registry: FakeRegistry, tmp_path: Path) -> None:
+    """As when a layer that comes twice is passed on unchanged."""
+    registry.add("app", "1", images.oci_files(LAYERS))
+    cache, reference = Remembered(), f"registry:{registry.authority}/app:1"
+    load(reference, tmp_path / "one", cache=cache)
+    image = load(reference, tmp_path / "two", cache=cache)
+    registry.seen.clear()
+    blob = image.layers[0].blob
+    assert blob is not None
+    with ThreadPoolExecutor(8) as pool:
+        copies = list(pool.map(lambda _: b"".join(blob.chunks()), range(8)))
+    assert {Digest.of(copy) for copy in copies} == {blob.digest}
+    assert len(registry.requests("GET", "/blobs/")) == 1
 
 
 def test_a_layer_that_cannot_be_downloaded_later_is_said_so(registry: FakeRegistry, tmp_path: Path) -> None:

@@ -5,13 +5,12 @@ checked against its digests and, where it is compressed, unpacked into the works
 there, in other threads and processes, too.
 """
 
-import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from mlbloat.image.alone import alone
 from mlbloat.image.meter import Meter
 from mlbloat.image.unpack import decoder_of, unpack
 from mlbloat.model.digest import Digest
@@ -53,7 +52,7 @@ class BlobLayer:
         if not self.opened:  # asked for each of ten thousand files
             tar = self._checked()
             if tar is None:
-                with self._alone():
+                with alone(self.directory / f"{self.diff_id.hex}.lock"):
                     tar = self._checked() or self._check()
             self.opened.append(TarLayer(tar=tar, name=self.name, limits=self.limits))
         return self.opened[0]
@@ -88,10 +87,3 @@ class BlobLayer:
         """Exists once this uncompressed blob was found to have its digest."""
         place = Digest.of(self.blob.place.encode("utf-8", "surrogateescape"))
         return self.directory / f"{self.diff_id.hex}-{place.hex[:16]}.checked"
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with (self.directory / f"{self.diff_id.hex}.lock").open("wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield

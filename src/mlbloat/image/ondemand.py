@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mlbloat.errors import BadImageError, ImageNotFoundError
+from mlbloat.image.alone import alone
 from mlbloat.model.digest import Digest
 from mlbloat.tarstream import Reader, Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteBlob(Window):
-    """A file that is there once it was opened; BlobLayer sees to it that one reader at a time is the first."""
+    """A file that is there once it was opened; of several readers one downloads it, and the others wait."""
 
     reference: str
     """Of the image, without a scheme."""
@@ -35,9 +36,11 @@ class RemoteBlob(Window):
     def _download(self) -> None:
         from mlbloat.registry import download, open_registry, parse_reference
 
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with told(self.name), open_registry(parse_reference(self.reference)) as registry:
-            download(registry, self.digest, self.size_bytes, self.path, lambda _: None)
+        with alone(self.path.with_name(f".{self.path.name}.lock")):
+            if self.path.exists():
+                return
+            with told(self.name), open_registry(parse_reference(self.reference)) as registry:
+                download(registry, self.digest, self.size_bytes, self.path, lambda _: None)
 
 
 @contextmanager
