@@ -1,6 +1,8 @@
 """Bytes for the progress bars, and the stop that all readers obey."""
 
+import multiprocessing
 import pickle
+import warnings
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,20 @@ def test_a_meter_in_another_process_is_a_silent_one() -> None:
     there = pickle.loads(pickle.dumps(Meter(lambda text, done, total: told.append(text)).part("layer 0", 1)))
     there.add(1)
     assert told == []
+
+
+def test_a_meter_in_a_copy_of_this_process_is_a_silent_one(tmp_path: Path) -> None:
+    """As when a process that learns about files unpacks a layer that the cache knew."""
+    told = tmp_path / "told"
+    meter = Meter(lambda text, done, total: told.write_text(text)).later("layer 0", 1)
+    copy = multiprocessing.get_context("fork").Process(target=meter.add, args=(1,))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12, should another test have left a thread
+        copy.start()
+    copy.join()
+    assert (copy.exitcode, told.exists()) == (0, False)
+    meter.add(1)
+    assert told.read_text() == "layer 0"
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])

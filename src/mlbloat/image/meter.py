@@ -1,5 +1,6 @@
 """Count bytes for the progress bars, and stop every reader when one of them fails."""
 
+import os
 import threading
 from collections.abc import Callable
 
@@ -18,6 +19,7 @@ class Meter:
 
     def __init__(self, progress: Progress | None = None) -> None:
         self._progress = progress
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._whole: Meter | None = None
@@ -60,7 +62,8 @@ class Meter:
 
     def _tell(self, count: int) -> None:
         self._done_bytes += count
-        if self._progress is not None:
+        # A copy of this process (fork) counts for itself: two that draw on one terminal leave it in disorder.
+        if self._progress is not None and os.getpid() == self._process:
             self._progress(self._text, self._done_bytes, self._total_bytes)
 
     def expanded(self, count: int) -> int:
