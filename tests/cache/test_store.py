@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,66 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:
     store.save("index", "sha256:a", {0: b"one"})
 
     assert store.load("index", "sha256:a") == {0: b"one"}
+
+
+def _damage(store: Store) -> None:
+    """Overwrite all but the first page, as a failing disk or a copy that was cut short would."""
+    for number in range(40):
+        store.save("index", f"sha256:{number}", {0: bytes(4000)})
+    store.close()
+    with store.path.open("r+b") as file:
+        size = file.seek(0, 2)
+        file.seek(4096)
+        file.write(b"\xff" * (size - 4096))
+
+
+def test_damage_that_shows_when_a_layer_is_looked_for_is_made_good(store: Store) -> None:
+    _damage(store)
+    again = Store(store.path.parent, "1.0")
+
+    assert again.load("index", "sha256:1") == {}
+    again.save("index", "sha256:1", {0: b"one"})
+    again.close()
+
+    assert Store(store.path.parent, "1.0").load("index", "sha256:1") == {0: b"one"}
+
+
+def test_damage_that_shows_when_something_is_kept_is_made_good_for_what_follows(store: Store) -> None:
+    _damage(store)
+    again = Store(store.path.parent, "1.0")
+
+    again.save("index", "sha256:1", {0: b"one"})
+    again.save("index", "sha256:2", {0: b"two"})
+
+    assert again.load("index", "sha256:2") == {0: b"two"}
+
+
+def test_what_is_kept_in_a_damaged_file_is_nothing(store: Store) -> None:
+    _damage(store)
+
+    assert Store(store.path.parent, "1.0").kept() == ()
+
+
+def test_a_damaged_file_can_be_pruned(store: Store) -> None:
+    _damage(store)
+
+    assert Store(store.path.parent, "1.0").prune(unused_seconds=0, most_bytes=0) == 0
+
+
+def test_a_cache_that_another_command_writes_is_opened_and_read_but_not_pruned(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.save("index", "sha256:a", {0: b"one"})
+    monkeypatch.setattr("mlbloat.cache.store._WAIT_SECONDS", 0.01)
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        other = Store(store.path.parent, "1.0")
+        assert other.load("index", "sha256:a") == {0: b"one"}
+        with pytest.raises(
+            MlbloatError, match=r"cannot use the cache .*locked; try again when other commands have ended"
+        ):
+            other.prune(unused_seconds=0, most_bytes=0)
+    assert other.prune(unused_seconds=0, most_bytes=0) == 3
 
 
 def test_a_file_of_another_layout_is_made_anew(store: Store) -> None:

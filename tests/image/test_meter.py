@@ -49,7 +49,11 @@ def test_a_meter_in_another_process_is_a_silent_one() -> None:
 def test_a_meter_in_a_copy_of_this_process_is_a_silent_one(tmp_path: Path) -> None:
     """As when a process that learns about files unpacks a layer that the cache knew."""
     told = tmp_path / "told"
-    meter = Meter(lambda text, done, total: told.write_text(text)).later("layer 0", 1)
+
+    def tell(text: str, done: int, total: int | None) -> None:
+        told.write_text(text)
+
+    meter = Meter(tell).later("layer 0", 1)
     copy = multiprocessing.get_context("fork").Process(target=meter.add, args=(1,))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12, should another test have left a thread

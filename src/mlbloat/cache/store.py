@@ -78,7 +78,7 @@ class Store:
 
     def load(self, kind: str, key: str) -> dict[int, bytes]:
         """Return the parts kept under a key; empty when there are none or the cache cannot be read."""
-        with suppress(sqlite3.Error), self._lock:
+        with suppress(OSError, sqlite3.Error), self._healing():
             query = "SELECT part, value FROM part WHERE kind = ? AND key = ?"
             parts = dict(self._database.execute(query, (self._kind(kind), key)))
             if parts:
@@ -91,24 +91,29 @@ class Store:
         if not parts:
             return
         rows = ((self._kind(kind), key, part, value) for part, value in parts.items())
-        with suppress(sqlite3.Error), self._transaction() as database:
+        with suppress(OSError, sqlite3.Error), self._transaction() as database:
             database.executemany("INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?)", rows)
             database.execute("INSERT OR REPLACE INTO use VALUES (?, ?, ?)", (self._kind(kind), key, int(time.time())))
 
     def kept(self) -> tuple[Kept, ...]:
-        """What is kept, the largest first, whatever the version."""
+        """What is kept, the largest first, whatever the version; MlbloatError when that cannot be told."""
         query = """
             SELECT key, sum(length(value)), max(seconds) FROM part JOIN use USING (kind, key)
             GROUP BY key ORDER BY 2 DESC, 1
         """
-        with self._lock:
+        with self._told(), self._healing():
             return tuple(Kept(key=key, bytes=size, used=used) for key, size, used in self._database.execute(query))
+        return ()
 
     def prune(self, *, unused_seconds: float, most_bytes: int) -> int:
         """Drop what other versions left, what was not used for a time, and the longest unused until `most_bytes` fit.
 
-        Returns the bytes of the values dropped.
+        Returns the bytes of the values dropped; MlbloatError when that cannot be done.
         """
+        with self._told():
+            return self._prune(unused_seconds, most_bytes)
+
+    def _prune(self, unused_seconds: float, most_bytes: int) -> int:
         before = sum(each.bytes for each in self.kept())
         with self._transaction() as database:
             database.execute("DELETE FROM use WHERE substr(kind, 1, ?) <> ?", (len(self._kind("")), self._kind("")))
@@ -123,13 +128,13 @@ class Store:
         with self._transaction() as database:
             database.executemany("DELETE FROM use WHERE key = ?", excess)
             self._drop_unlisted(database)
-        with self._lock:
+        with self._healing():
             self._database.execute("VACUUM")
         return before - sum(each.bytes for each in self.kept())
 
     def close(self) -> None:
         """Close it, smaller where it grew too large."""
-        with suppress(OSError, sqlite3.Error):
+        with suppress(OSError, MlbloatError):
             if self.path.stat().st_size > MOST_BYTES:
                 self.prune(unused_seconds=_NEVER_SECONDS, most_bytes=MOST_BYTES * 3 // 4)
         with self._lock:
@@ -150,14 +155,38 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+        with self._healing():
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield self._database
+                self._database.execute("COMMIT")
             except BaseException:
-                self._database.execute("ROLLBACK")
+                if self._database.in_transaction:  # a full disk may have ended it
+                    self._database.execute("ROLLBACK")
                 raise
-            self._database.execute("COMMIT")
+
+    @contextmanager
+    def _healing(self) -> Iterator[None]:
+        """Hold the connection for the block; what turns out to be damaged is made anew, and the block cut short."""
+        with self._lock:
+            try:
+                yield
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                self._database.close()
+                _remove(self.path)
+                self._database = _connect(self.path)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            raise MlbloatError(
+                f"cannot use the cache {self.path}: {error}; "
+                "try again when other commands have ended, or delete the file"
+            ) from None
 
 
 def default_directory() -> Path:
@@ -184,12 +213,27 @@ def open_store(directory: Path | None, version: str) -> Iterator[Cache]:
 def _open(path: Path) -> sqlite3.Connection:
     try:
         return _connect(path)
-    except sqlite3.OperationalError:  # locked, full or not permitted: the file may be whole
-        raise
-    except sqlite3.DatabaseError:  # no database, or a damaged one: nothing in it is missed
-        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-            path.with_name(name).unlink(missing_ok=True)
+    except sqlite3.DatabaseError as error:
+        if not _is_damage(error):  # locked, full or not permitted: the file may be whole
+            raise
+        _remove(path)
         return _connect(path)
+
+
+class _OtherLayoutError(sqlite3.DatabaseError):
+    """The tables are of another version, whose values nobody here can read."""
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Tell whether the file is no database, or a damaged one: nothing in it is missed."""
+    if isinstance(error, _OtherLayoutError):
+        return True
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _remove(path: Path) -> None:
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        path.with_name(name).unlink(missing_ok=True)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -200,9 +244,10 @@ def _connect(path: Path) -> sqlite3.Connection:
         database.execute("PRAGMA synchronous = NORMAL")
         (layout,) = database.execute("PRAGMA user_version").fetchone()
         if layout not in (0, _LAYOUT):
-            raise sqlite3.DatabaseError(f"its tables are of layout {layout}")
-        database.executescript(_TABLES)
-        database.execute(f"PRAGMA user_version = {_LAYOUT}")
+            raise _OtherLayoutError(f"its tables are of layout {layout}")
+        if layout != _LAYOUT:  # else nothing is written, so that nobody waits for another command that writes
+            database.executescript(_TABLES)
+            database.execute(f"PRAGMA user_version = {_LAYOUT}")
     except sqlite3.Error:
         database.close()
         raise
