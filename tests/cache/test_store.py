@@ -1,5 +1,6 @@
 """The cache keeps what it was given, for every process, or nothing."""
 
+import os
 import sqlite3
 import threading
 from contextlib import closing
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mlbloat.cache import Cache, Facts, NoCache, Store, default_directory, open_store
+from mlbloat.cache import Cache, Facts, NoCache, Store, default_directory, open_store, usual_directory
 from mlbloat.cache.store import FILE_NAME
 from mlbloat.errors import MlbloatError
 
@@ -212,6 +213,38 @@ def test_the_directory_follows_the_variables(monkeypatch: pytest.MonkeyPatch) ->
     assert default_directory() == Path("/home/someone/cache/mlbloat")
     monkeypatch.setenv("MLBLOAT_CACHE_DIR", "/elsewhere")
     assert default_directory() == Path("/elsewhere")
+
+
+def test_without_a_directory_of_the_users_own_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLBLOAT_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert usual_directory() == tmp_path / "cache/mlbloat"
+
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert usual_directory() is None
+    monkeypatch.setenv("MLBLOAT_CACHE_DIR", str(tmp_path / "file"))
+    assert usual_directory() == tmp_path / "file"  # which is told to be unusable when it is opened
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("MLBLOAT_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert default_directory() == Path("/.cache/mlbloat")
+
+
+def test_a_cache_that_another_user_owns_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a command under sudo."""
+    monkeypatch.delenv("MLBLOAT_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "mlbloat").mkdir()
+    (tmp_path / "mlbloat" / FILE_NAME).write_text("")
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != FILE_NAME)
+    assert usual_directory() is None
 
 
 def _facts(cache: Cache) -> Facts[list[str]]:

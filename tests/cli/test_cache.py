@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from mlbloat.cache import Store
+from mlbloat.model.digest import Digest
+from mlbloat.model.image import layer_key
 from tests.cli.conftest import Mlbloat
 from tests.support import images
 
@@ -35,6 +38,17 @@ def test_a_scan_is_kept_shown_and_dropped(mlbloat: Mlbloat, directory: Path, ima
     assert mlbloat("cache", "prune").stdout == "0 B freed\n"
     assert mlbloat("cache", "prune", "--max-size", "1").stdout.endswith(" B freed\n")
     assert mlbloat("cache").stdout.endswith(": 0 layers, 0 B\n")
+
+
+def test_what_was_not_verified_is_shown_apart(mlbloat: Mlbloat, directory: Path) -> None:
+    digest = Digest("sha256:0123456789abcdef" + "0" * 48)
+    store = Store(directory, "1.0")
+    for verified in (True, False):
+        store.save("index/1", layer_key(digest, verified=verified), {0: bytes(1000 + verified)})
+    store.close()
+    lines = mlbloat("cache").stdout.splitlines()[1:]
+    assert [line.split()[0] for line in lines] == ["sha256:0123456789ab", "unverified:sha256:0123456789ab"]
+    assert lines[0].index("last used") == lines[1].index("last used")
 
 
 def test_all_means_all(mlbloat: Mlbloat, directory: Path, image: str) -> None:

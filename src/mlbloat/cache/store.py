@@ -194,7 +194,28 @@ def default_directory() -> Path:
     named = os.environ.get("MLBLOAT_CACHE_DIR")
     if named:
         return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mlbloat"
+    return Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "mlbloat"
+
+
+def usual_directory() -> Path | None:
+    """The default directory; None where nobody chose one and the user's cannot be written, as in many containers."""
+    directory = default_directory()
+    if os.environ.get("MLBLOAT_CACHE_DIR"):
+        return directory
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return None
+    file = directory / FILE_NAME
+    usable = os.access(directory, os.W_OK | os.X_OK) and (not file.exists() or os.access(file, os.R_OK | os.W_OK))
+    return directory if usable else None
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # a user that has neither HOME nor an entry in passwd
+        return Path("/")
 
 
 @contextmanager

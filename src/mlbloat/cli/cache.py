@@ -33,9 +33,10 @@ def show(context: typer.Context) -> None:
             return
         kept = store.kept()
         lines = [f"{store.path}: {_count(len(kept))}, {_size(sum(each.bytes for each in kept))}\n"]
+        width = max((len(_layer(each.key)) for each in kept[:_SHOWN]), default=0)
         for each in kept[:_SHOWN]:
             used = time.strftime("%Y-%m-%d", time.localtime(each.used))
-            lines.append(f"  {each.key[:19]}  {_size(each.bytes):>9}  last used {used}\n")
+            lines.append(f"  {_layer(each.key):{width}}  {_size(each.bytes):>9}  last used {used}\n")
         if len(kept) > _SHOWN:
             lines.append(f"  and {len(kept) - _SHOWN} smaller\n")
         output.put("".join(lines))
@@ -77,6 +78,12 @@ def _directory() -> Path:
     from mlbloat.cache import default_directory
 
     return default_directory()
+
+
+def _layer(key: str) -> str:
+    """Shorten a key (`Layer.key`) as docker shortens digests; what was not verified is shown by itself."""
+    words, _, digits = key.rpartition(":")
+    return f"{words}:{digits[:12]}"
 
 
 def _size(count: int) -> str:

@@ -164,7 +164,7 @@ def request(
         engine=_engine(engine),
         tracer=_tracer(tracer),
         platform=platform,
-        cache=None if no_cache else cache.default_directory(),
+        cache=None if no_cache else cache.usual_directory(),
         limits=_limits(limit or []),
     )
 
