@@ -17,7 +17,7 @@ from mlbloat.model.report import Report
 from mlbloat.model.workload import Expect, Run, Workload
 from mlbloat.pipeline import Request
 from mlbloat.slim import SlimOptions
-from tests.support import engines, images, runnable, sandbox
+from tests.support import distribution, engines, images, runnable, sandbox
 
 pytestmark = pytest.mark.engine
 
@@ -53,8 +53,8 @@ def _saved(reference: str, path: Path) -> Path:
     return path
 
 
-def _copied(source: str, target: str) -> None:
-    subprocess.run([engines.program("skopeo"), "copy", "-q", source, target], check=True)
+def _copied(source: str, target: str, *options: str) -> None:
+    subprocess.run([engines.program("skopeo"), "copy", "-q", *options, source, target], check=True)
 
 
 def _figures(report: Report, *, identity: bool = True) -> Report:
@@ -96,6 +96,17 @@ def in_containerd(original: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     subprocess.run([*ctr[:3], "namespaces", "rm", namespace], check=True, stdout=subprocess.DEVNULL)
 
 
+@pytest.fixture
+def in_registry(tmp_path: Path) -> Iterator[str]:
+    """The same image in a registry of its own, pushed by skopeo."""
+    (tmp_path / "registry").mkdir()
+    source = images.oci_archive(tmp_path / "push.tar", runnable.layers(), config=runnable.CONFIG)
+    with distribution.running(tmp_path / "registry") as registry:
+        target = f"{registry.authority}/team/app:1"
+        _copied(f"oci-archive:{source}", f"docker://{target}", "--dest-tls-verify=false")
+        yield f"registry:{target}"
+
+
 def _exported(*_: object) -> Path:
     raise NotInPlaceError("this test wants the export")
 
@@ -105,6 +116,7 @@ def test_an_image_gives_the_same_report_from_everywhere(
     original: str,
     in_podman: str,
     in_containerd: str,
+    in_registry: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -128,6 +140,7 @@ def test_an_image_gives_the_same_report_from_everywhere(
     for reference in (
         in_podman,
         in_containerd,
+        in_registry,
         f"docker-archive:{saved}",
         str(saved),
         f"docker-archive:{old}",
@@ -136,6 +149,31 @@ def test_an_image_gives_the_same_report_from_everywhere(
         f"oci-dir:{images.oci_dir(tmp_path / 'layout', layers, config=config)}",
     ):
         assert _figures(_without_docker(reference, monkeypatch)) == _figures(found), reference
+
+
+def test_one_cache_for_all_sources_changes_no_report(
+    original: str, in_podman: str, in_registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cold, warmed by another source, warm, or without: what is learnt is of the layer, not of where it was."""
+    layers, config = runnable.layers(), runnable.CONFIG
+    references = (
+        f"docker:{original}",
+        in_registry,
+        in_podman,
+        f"docker-archive:{tmp_path}/load.tar",
+        f"oci-archive:{images.oci_archive(tmp_path / 'zstd.tar', layers, config=config, compression='zstd')}",
+        f"oci-dir:{images.oci_dir(tmp_path / 'layout', layers, config=config)}",
+    )
+    alone = {reference: pipeline.scan(Request(reference=reference)) for reference in references}
+    for first in references[:3]:
+        cache = tmp_path / f"cache-{references.index(first)}"
+        for reference in (first, *references, first):
+            assert pipeline.scan(Request(reference=reference, cache=cache)) == alone[reference], (first, reference)
+    with monkeypatch.context() as patched:
+        patched.setattr("mlbloat.image.docker._storage", _exported)
+        exported = pipeline.scan(Request(reference=references[0]))
+        assert pipeline.scan(Request(reference=references[0], cache=cache)) == exported
+    assert _figures(exported) == _figures(alone[references[0]])
 
 
 def test_what_skopeo_copies_is_the_same_image(original: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
