@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mlbloat.errors import ImageNotFoundError, UsageError
-from mlbloat.image import load, squash
+from mlbloat.errors import BadImageError, ImageNotFoundError, UsageError
+from mlbloat.image import Limits, load, squash
 from mlbloat.model.filetree import Kind
 
 
@@ -101,3 +101,13 @@ def test_a_file_or_nothing_is_no_directory(tmp_path: Path, root: Path) -> None:
 def test_a_link_to_a_directory_is_followed(tmp_path: Path, root: Path) -> None:
     (tmp_path / "alias").symlink_to(root)
     assert "/bin/tool" in squash(load(f"dir:{tmp_path}/alias", tmp_path / "w"))
+
+
+def test_a_directory_beyond_the_limit_is_refused_before_it_is_copied(tmp_path: Path) -> None:
+    """A file without content in it may claim more than any disk holds."""
+    (tmp_path / "root").mkdir()
+    with (tmp_path / "root/hole").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(BadImageError, match=r"more than 1048576 bytes uncompressed; .*--limit image_bytes=2MiB$"):
+        load(f"dir:{tmp_path}/root", tmp_path / "w", limits=Limits(image_bytes=1 << 20))
+    assert sum(path.stat().st_size for path in (tmp_path / "w").rglob("*") if path.is_file()) <= 1 << 20

@@ -137,6 +137,7 @@ def lines(*content: object) -> bytes:
         (lines({"type": 3}), "of an unknown type"),
         (lines({"type": 1, "name": "a", "size": -1}), "of a negative size"),
         (lines({"type": 1, "name": "a", "size": 1 << 40}), "limit image_bytes"),
+        (lines(*({"type": 1, "name": name, "size": (1 << 63) - 1} for name in "abc")), "int"),
         (lines(*[{"type": 1, "name": "a", "size": 1}] * 4), "limit entries"),
         (lines({"type": 2, "payload": "R05VLnNwYXJzZS5tYWpvcg=="}), "it holds a sparse file"),
     ],

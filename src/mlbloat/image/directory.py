@@ -17,6 +17,7 @@ from pathlib import Path
 from mlbloat.errors import BadImageError, UsageError
 from mlbloat.image.places import existing
 from mlbloat.image.stored import Question, Stored, StoredLayer, host_platform
+from mlbloat.image.unpack import check_size
 from mlbloat.model.filetree import Entry, Kind
 from mlbloat.tarstream import Window, encode, end_of_archive, padding
 from mlbloat.tarstream.header import WHITEOUT_PREFIX
@@ -47,6 +48,7 @@ def find(question: Question) -> Stored:
     running = hashlib.sha256()
     with path.open("wb") as out:
         for chunk in _tar(root):
+            check_size(out.tell() + len(chunk), question.limits, question.reference)
             running.update(chunk)
             out.write(chunk)
             question.meter.add(len(chunk))

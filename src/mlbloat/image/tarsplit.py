@@ -183,7 +183,7 @@ def read_split(file: Path, *, segments: Path, directory: Path, name: str, limits
             try:
                 for line in _DECODER.decode_lines(lines):
                     out.write(growth.add(line))
-            except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            except (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError) as error:
                 raise BrokenSplitError(str(error)) from None
             growth.check(limits)
     return SplitTar(
