@@ -2,13 +2,17 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from mlbloat.cache import Cache, Facts, NoCache, Store, default_directory, open_store, usual_directory
+from mlbloat.cache import store as store_module
 from mlbloat.cache.store import FILE_NAME
 from mlbloat.errors import MlbloatError
 
@@ -52,6 +56,44 @@ def test_several_writers_lose_nothing(store: Store) -> None:
         thread.join()
 
     assert len(store.load("facts", "sha256:a")) == 80
+
+
+def test_a_file_that_another_process_is_making_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite itself does not wait there: of several first commands at once some would fail."""
+    connect = store_module._connect
+    refused: list[sqlite3.Error] = []
+
+    def locked_at_first(path: Path) -> sqlite3.Connection:
+        if len(refused) < 2:
+            refused.append(sqlite3.OperationalError("database is locked"))
+            refused[-1].sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise refused[-1]
+        return connect(path)
+
+    monkeypatch.setattr(store_module, "_connect", locked_at_first)
+    store = Store(tmp_path, "1.0")
+    store.save("index", "sha256:a", {0: b"one"})
+    assert store.load("index", "sha256:a") == {0: b"one"}
+
+    refused.clear()
+    monkeypatch.setattr(store_module, "_WAIT_SECONDS", -1)
+    with pytest.raises(MlbloatError, match="database is locked"):
+        Store(tmp_path, "1.0")
+
+
+def test_several_processes_make_one_file(tmp_path: Path) -> None:
+    program = """
+import sys, time
+from pathlib import Path
+from mlbloat.cache import Store
+time.sleep(max(0, float(sys.argv[2]) - time.time()))
+Store(Path(sys.argv[1]), "1.0").save("index", "sha256:a", {int(sys.argv[3]): b"x"})
+"""
+    start = str(time.time() + 0.5)
+    words = [sys.executable, "-c", program, str(tmp_path / "cache"), start]
+    processes = [subprocess.Popen([*words, str(number)]) for number in range(4)]
+    assert [process.wait(60) for process in processes] == [0] * 4
+    assert len(Store(tmp_path / "cache", "1.0").load("index", "sha256:a")) == 4
 
 
 def test_a_failed_save_keeps_none_of_its_parts(store: Store) -> None:

@@ -22,6 +22,7 @@ FILE_NAME = "layers.sqlite"
 _LAYOUT = 1
 """Of the tables; a file with another one is made anew."""
 _WAIT_SECONDS = 10
+_PAUSE_SECONDS = 0.02
 _NEVER_SECONDS = 1 << 40
 MOST_BYTES = 1 << 30
 """Of the file; when a command ends with more, the longest unused layers go until three quarters are left."""
@@ -232,13 +233,22 @@ def open_store(directory: Path | None, version: str) -> Iterator[Cache]:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    try:
-        return _connect(path)
-    except sqlite3.DatabaseError as error:
-        if not _is_damage(error):  # locked, full or not permitted: the file may be whole
-            raise
-        _remove(path)
-        return _connect(path)
+    until = time.monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            return _connect(path)
+        except sqlite3.DatabaseError as error:
+            if _is_damage(error):
+                _remove(path)
+                return _connect(path)
+            # SQLite does not wait for another process that makes the file at the same moment.
+            if not _is_busy(error) or time.monotonic() > until:
+                raise  # locked for long, full or not permitted: the file may be whole
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _is_busy(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 class _OtherLayoutError(sqlite3.DatabaseError):
