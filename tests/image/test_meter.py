@@ -2,7 +2,9 @@
 
 import multiprocessing
 import pickle
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,24 @@ def test_the_bytes_of_a_layer_count_for_the_layer_and_for_the_whole() -> None:
         ("reading layers", 24, 30),
     ]
     assert (one.expanded(5), two.expanded(6), meter.expanded(0)) == (5, 11, 11)
+
+
+def test_layers_that_are_read_side_by_side_tell_one_after_the_other() -> None:
+    """Also those that the cache knew, which several threads read when a slim image is written."""
+    inside, most = 0, 0
+
+    def tell(text: str, done: int, total: int | None) -> None:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.001)
+        inside -= 1
+
+    meter = Meter(tell)
+    meters = (meter.part("layer 0", 20), meter.later("layer 1", 20), meter.later("layer 2", 20))
+    with ThreadPoolExecutor(len(meters)) as pool:
+        list(pool.map(lambda each: [each.add(1) for _ in range(20)], meters))
+    assert most == 1
 
 
 def test_one_stop_stops_the_whole_and_every_part() -> None:

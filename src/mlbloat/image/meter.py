@@ -43,7 +43,7 @@ class Meter:
     def later(self, text: str, total_bytes: int) -> "Meter":
         """Return the meter of a layer that is counted already and may be read when somebody asks for a content."""
         meter = Meter(self._progress)
-        meter._stopped = self._stopped
+        meter._lock, meter._stopped = self._lock, self._stopped
         meter._text, meter._total_bytes = text, total_bytes
         return meter
 
