@@ -500,6 +500,15 @@ def test_the_way_back_is_published_with_the_slim_image(archive: Path, tmp_path: 
     assert loads(result.sbom)["metadata"]["component"]["name"] == f"oci-archive:{tmp_path}/slim.tar"
 
 
+def test_the_way_back_never_replaces_the_slim_image(archive: Path, tmp_path: Path) -> None:
+    for other in (f"oci-archive:{tmp_path}/slim.tar", f"docker-archive:{tmp_path}/x/../slim.tar:name:tag"):
+        with pytest.raises(UsageError, match="another image there; name two places"):
+            pipeline.slim(
+                Request(reference=str(archive)), f"oci-archive:{tmp_path}/slim.tar", wanted=SlimOptions(restore=other)
+            )
+    assert not (tmp_path / "slim.tar").exists()
+
+
 def test_a_slim_image_verifies_against_its_original_whatever_was_cut(
     archive: Path, tmp_path: Path, embedded: str
 ) -> None:

@@ -90,13 +90,13 @@ def slim(
     places = [
         slimming.parse_destination(text, source=request.reference) for text in (destination, wanted.restore) if text
     ]
-    for place in places:
-        slimming.check_destination(place, source=request.reference)
+    slimming.check_destinations(places, source=request.reference)
     wanted = replace(wanted, method=wanted.method or slimming.usual_method(places))
     with _workspace(request) as (space, cache):
         analysis = _analyse(request, space, cache, talk, verified=True)
         original = analysis.subject
         places = [slimming.settled(place, original.image.reference) for place in places]
+        slimming.check_apart(places)  # again: a bare tag may turn out to be the other one
         _require_evidence(request, analysis)
         report = _measure(analysis, talk)
 

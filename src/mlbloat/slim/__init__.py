@@ -6,7 +6,15 @@ Only deletions: every entry that survives is copied block by block from the orig
 from mlbloat.model.plan import LayerPlan, Plan
 from mlbloat.slim.compress import Method, parse_method
 from mlbloat.slim.databases import cut_databases
-from mlbloat.slim.destination import Destination, check_destination, parse_destination, settled, usual_method
+from mlbloat.slim.destination import (
+    Destination,
+    check_apart,
+    check_destination,
+    check_destinations,
+    parse_destination,
+    settled,
+    usual_method,
+)
 from mlbloat.slim.dockerfile import DockerfileResult, slimmed_dockerfile
 from mlbloat.slim.layers import SlimLayer
 from mlbloat.slim.layout import SlimImage, write
@@ -26,7 +34,9 @@ __all__ = [
     "SlimImage",
     "SlimLayer",
     "SlimOptions",
+    "check_apart",
     "check_destination",
+    "check_destinations",
     "cut_databases",
     "cyclonedx",
     "make_plan",

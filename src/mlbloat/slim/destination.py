@@ -96,6 +96,24 @@ def check_destination(destination: Destination, *, source: str = "") -> None:
         raise PublishError(f"cannot write to {destination}: {problem}")
 
 
+def check_destinations(destinations: Iterable[Destination], *, source: str) -> None:
+    """Raise when nothing can be written to one of them, or one would replace another."""
+    destinations = tuple(destinations)
+    check_apart(destinations)
+    for destination in destinations:
+        check_destination(destination, source=source)
+
+
+def check_apart(destinations: Iterable[Destination]) -> None:
+    """Raise UsageError when two images would go to one place, where the second would replace the first."""
+    taken: set[tuple[str, str]] = set()
+    for destination in destinations:
+        place = destination.tag if destination.path is None else os.path.realpath(destination.path)
+        if (key := (destination.scheme if destination.path is None else "", place)) in taken:
+            raise UsageError(f"cannot write to {destination}: this command writes another image there; name two places")
+        taken.add(key)
+
+
 def usual_method(destinations: Iterable[Destination]) -> Method | None:
     """Return how to compress when the user does not say: as layers were, but docker before 23 reads no zstd."""
     return GZIP if any(destination.scheme in ("docker", "docker-archive") for destination in destinations) else None
