@@ -50,10 +50,12 @@ def run(spec: Spec, control: socket.socket, orders: socket.socket) -> None:
         send(control, {"child": child}, descriptor)
         os.close(descriptor)
         groups = controlgroup.of_process(child)
-        send(control, {"started": time.monotonic(), "flags": flags})
+        began = time.monotonic()
         if _runc(spec, "start", _name(spec), quiet=True).wait():
             send(control, {"failed": "command", "text": _last_words()})
             return
+        # Only now: whoever stops it at once must meet the program, not runc on its way to it.
+        send(control, {"started": began, "flags": flags})
         more = [(listening.fileno(), partial(_hand_over, listening, control))]
         status = obey(child, orders, partial(_execute, spec), more)
         code = os.waitstatus_to_exitcode(status)
