@@ -1,5 +1,6 @@
 """One exit code per cause, and one line on stderr that says what to do (docs/exit-codes.md)."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -400,3 +401,48 @@ def test_both_images_of_verify_are_named_when_they_differ(mlbloat: Mlbloat, monk
     assert ended.exit == 5
     assert ended.stdout.startswith("Verification failed\n")
     assert ended.stderr == ("mlbloat: cannot verify docker:b: it is not docker:a's equal; the lines above say where\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["explain", "x", "app"], "cannot explain 'app': a path in the image begins with /; give it before --"),
+        (["explain", "x", "--", "python3", "-V"], "give it before --"),
+        (["explain", "x", ""], "give one PATH"),
+        (["scan", "x", "-o", "json="], "no file is named"),
+        (["scan", "x", "--limit", "image_bytes"], "cannot set the limit 'image_bytes'"),
+    ],
+)
+def test_a_word_that_is_missing_is_2_before_work_starts(
+    mlbloat: Mlbloat, asked: Asked, words: list[str], says: str
+) -> None:
+    ended = mlbloat(*words)
+    assert ended.exit == 2
+    assert says in one_line(ended)
+    assert not asked.calls
+
+
+def test_a_report_is_never_given_a_workload_in_silence(mlbloat: Mlbloat, report_file: Path) -> None:
+    ended = mlbloat("check", str(report_file), "--max-bloat", "1", "--", "true")
+    assert ended.exit == 2
+    assert "it is a report; give the image" in one_line(ended)
+
+
+def test_a_full_disk_anywhere_is_no_bug_and_names_the_way_out(
+    mlbloat: Mlbloat, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pipeline, "scan", full)
+    ended = mlbloat("scan", "x")
+    assert ended.exit == 1
+    line = one_line(ended)
+    assert line.startswith("cannot write to ") and "set TMPDIR to a larger file system" in line
+
+
+def test_a_standard_output_that_is_closed_is_one_line(report_file: Path) -> None:
+    command = f'exec "{sys.executable}" -m mlbloat convert "{report_file}" >&-'
+    ended = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("mlbloat: cannot write to standard output: it is closed")

@@ -1,11 +1,13 @@
 """The command line: parse, call the pipeline, print. Errors become exit codes here and nowhere else."""
 
 import contextlib
+import errno
 import gc
 import io
 import os
 import signal
 import sys
+import tempfile
 import traceback
 from types import FrameType
 from typing import Any, NoReturn
@@ -22,6 +24,9 @@ __all__ = ["app", "commands", "main", "reports"]
 INTERRUPTED = 130
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, a stopped CI job, a closed terminal."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""No bug, wherever it happens."""
 
 _Misused: Any = typer.BadParameter.__mro__[1]
 """click's UsageError, which typer raises and does not export."""
@@ -63,6 +68,9 @@ def _run() -> int:
     except Exception as error:  # noqa: BLE001 # the last line of defence: a bug is said to be one, in one line
         if os.environ.get("MLBLOAT_TRACEBACK"):
             traceback.print_exc()
+        if isinstance(error, OSError) and error.errno in _FULL:
+            _say(f"mlbloat: {_full(error)}")
+            return 1
         _say(
             f"mlbloat: internal error: {type(error).__name__}: {error}; this is a bug: please report it with the "
             f"output of the same command under MLBLOAT_TRACEBACK=1"
@@ -71,6 +79,11 @@ def _run() -> int:
     if status == INTERRUPTED:  # as typer has it, too
         _say("mlbloat: interrupted; its containers, mounts and temporary files are gone")
     return int(status)
+
+
+def _full(error: OSError) -> str:
+    place = error.filename or tempfile.gettempdir()
+    return f"cannot write to {place}: {error.strerror}; make room there, or set TMPDIR to a larger file system"
 
 
 def _misuse(error: Any) -> str:

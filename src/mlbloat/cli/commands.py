@@ -180,6 +180,8 @@ def check(
         raise UsageError("cannot check without a limit; give --max-bloat or --max-size, as in --max-bloat 30%")
     file = Path(subject)
     if output.kind(file) == stat.S_IFREG and os.access(file, os.R_OK) and json.looks_like_report(file):
+        if command or workload or profile:
+            raise UsageError(f"cannot run anything for {subject}: it is a report; give the image it was made of")
         report = json.load(file)
     else:
         asked = options.request(
@@ -305,8 +307,10 @@ def explain(
 
     if package is not None and path is not None:
         command, path = [path, *(command or [])], None  # the first word after -- has filled PATH
-    if path is None and package is None:
+    if not path and not package:
         raise UsageError("cannot explain: give one PATH in the image, or --package NAME")
+    if path and not path.startswith("/"):  # the first word after -- when PATH was forgotten, too
+        raise UsageError(f"cannot explain {path!r}: a path in the image begins with /; give it before --")
     asked = options.request(
         image,
         command,

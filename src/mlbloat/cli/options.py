@@ -186,6 +186,8 @@ def _limits(texts: list[str]) -> "Limits":
             raise UsageError(
                 f"cannot set the limit {text!r}: limits are {', '.join(LIMIT_NAMES)}, as in entries=5000000"
             )
+        if name.endswith("_bytes") and not value:
+            raise UsageError(f"cannot set the limit {text!r}: it is a size, as in {name}=2GB")
         values[name] = parse_size(value) if name.endswith("_bytes") else _whole(text, value)
         if values[name] < 1:
             raise UsageError(f"cannot set the limit {text!r}: it must be at least 1")

@@ -58,6 +58,8 @@ def write(report: "Report", wanted: "tuple[Output, ...]") -> None:
 
 def put(text: str) -> None:
     """Write to standard output, all of it, now."""
+    if sys.stdout is None:  # started with it closed, as `>&-` does
+        raise MlbloatError("cannot write to standard output: it is closed; send it to a file or /dev/null")
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -70,7 +72,12 @@ def put(text: str) -> None:
 
 
 def color() -> bool:
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return (
+        sys.stdout is not None
+        and sys.stdout.isatty()
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM") != "dumb"
+    )
 
 
 def check_writable(path: Path) -> None:

@@ -25,7 +25,11 @@ class Output:
 
 def parse_output(text: str) -> Output:
     """Read `FORMAT[=FILE]`; UsageError for a format that does not exist."""
-    name, _, file = text.partition("=")
+    name, equals, file = text.partition("=")
+    if equals and not file:
+        raise UsageError(
+            f"cannot print a report to {text!r}: no file is named; write {name}=FILE, or {name} for stdout"
+        )
     if name not in FORMATS:
         raise UsageError(
             f"cannot print a report as {name!r}; formats are {', '.join(FORMATS)}, as in -o json=report.json"

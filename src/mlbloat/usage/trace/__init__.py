@@ -26,7 +26,7 @@ def trace(
     if outcome.timed_out:
         raise RunError(
             f"cannot record run {run.name!r}: it did not end within {run.timeout_seconds:g} seconds; "
-            "raise timeout_seconds, or profile something shorter"
+            "raise timeout_seconds (--timeout for a command after --), or profile something shorter"
         )
     accesses, covered_flags = covered.leave_out(recorder.accesses(), container, tree)
     refused = recorder.outside.flags() if container.conditions.network == "none" else ()
