@@ -161,6 +161,11 @@ def free_port() -> Iterator[int]:
     yield port
 
 
+def test_a_service_that_is_stopped_at_once_has_been_started(engine: Engine, tmp_path: Path) -> None:
+    outcome = _run(engine, Service(stop=Stop(signal="TERM", timeout_seconds=0.2)), tmp_path)
+    assert outcome.exit == 128 + 9  # no handler yet: it is killed, and by nobody before it ran
+
+
 def test_the_hosts_network_is_reached_when_it_is_asked_for(engine: Engine, tmp_path: Path, free_port: int) -> None:
     url = f"http://127.0.0.1:{free_port}/"
     ready = Ready(tcp=("127.0.0.1", free_port), timeout_seconds=20)

@@ -24,6 +24,7 @@ _PID_FILE = "pid"
 _PROCESS_FILE = "process.json"
 _LOG = "runc.log"
 _CREATE_SECONDS = 8.0
+_EXEC_SECONDS = 2.0
 
 
 def run(spec: Spec, control: socket.socket, orders: socket.socket) -> None:
@@ -54,13 +55,25 @@ def run(spec: Spec, control: socket.socket, orders: socket.socket) -> None:
         if _runc(spec, "start", _name(spec), quiet=True).wait():
             send(control, {"failed": "command", "text": _last_words()})
             return
-        # Only now: whoever stops it at once must meet the program, not runc on its way to it.
+        # Only then: whoever stops it at once must meet the program, not runc on its way to it.
+        _await_program(child)
         send(control, {"started": began, "flags": flags})
         more = [(listening.fileno(), partial(_hand_over, listening, control))]
         status = obey(child, orders, partial(_execute, spec), more)
         code = os.waitstatus_to_exitcode(status)
         killed = controlgroup.memory_flags(groups, spec["memory_bytes"])
         send(control, {"ended": code if code >= 0 else 128 - code, "at": time.monotonic(), "flags": killed})
+
+
+def _await_program(child: int) -> None:
+    """Wait, not for long, until the process of runc has become the program: `start` returns just before."""
+    until = time.monotonic() + _EXEC_SECONDS
+    with contextlib.suppress(OSError):
+        while time.monotonic() < until:
+            with open(f"/proc/{child}/comm", encoding="utf-8", errors="replace") as stream:
+                if not stream.read().startswith("runc:["):
+                    return
+            time.sleep(0.002)
 
 
 def _execute(spec: Spec, argv: list[str], stdout: int, stderr: int) -> int:
