@@ -48,6 +48,15 @@ def test_a_pinned_file_says_so() -> None:
     assert lines("/doc", pin) == ("/doc (pinned): metadata of the packages",)
 
 
+def test_what_a_listed_file_leads_to_has_its_chain() -> None:
+    listed = Use("/doc", Level.SAFE, Reason.LISTED, "run 'r'", pinned=True)
+    assert lines("/doc", listed) == ("/doc (pinned): in a directory listed by run 'r'",)
+    assert lines("/etc/x", listed, Use("/etc/x", Level.SAFE, Reason.NAMED, "/doc")) == (
+        "/etc/x (safe): named in /doc",
+        "/doc (pinned): in a directory listed by run 'r'",
+    )
+
+
 def test_configuration_that_is_only_kept_is_no_root() -> None:
     uses = (
         Use("/etc/x", Level.SAFE, Reason.CONVENTION, CONFIGURATION),

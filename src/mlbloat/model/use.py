@@ -87,7 +87,7 @@ class Use:
     by: str
     """The path, run, rule or convention that leads here; a path of the tree continues the chain."""
     pinned: bool = False
-    """Kept at every level: a user's rule, or a package database that scanners need."""
+    """Kept at every level: a user's rule, a package database that scanners need, a name that a run listed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from mlbloat.errors import UsageError
 from mlbloat.model.filetree import FileTree, Kind
 from mlbloat.model.mark import Mark
 from mlbloat.model.package import Inventory
-from mlbloat.model.use import Level, Use
+from mlbloat.model.use import Level, Reason, Use
 from mlbloat.usage.conventions import CONFIGURATION
 
 
@@ -60,7 +60,7 @@ def _sentence(use: Use) -> str:
 
 def _chain(mark: Mark, by_path: Mapping[str, Mark]) -> tuple[Use, ...]:
     """Find the shortest way back over uses of the file's own level or stronger; two files may need each other."""
-    pinned = tuple(use for use in mark.uses if use.pinned)[:1]
+    pinned = tuple(use for use in mark.uses if use.pinned and _is_end(use))[:1]
     start: tuple[Use, ...] = ()
     waiting = deque([(mark, start)])
     seen = {mark.path}
@@ -80,4 +80,4 @@ def _chain(mark: Mark, by_path: Mapping[str, Mark]) -> tuple[Use, ...]:
 
 def _is_end(use: Use) -> bool:
     """Tell whether a use keeps its own file only: what is kept by a rule is no root of reach."""
-    return use.pinned or use.by == CONFIGURATION
+    return (use.pinned and use.reason is not Reason.LISTED) or use.by == CONFIGURATION

@@ -105,34 +105,6 @@ def test_a_script_that_was_only_read_needs_no_interpreter() -> None:
     assert _uses(tree, ("/s", Action.OPENED)) == ["/s traced: opened by run 'train'"]
 
 
-def test_what_lies_in_a_listed_directory_is_kept_from_safe_on() -> None:
-    tree = tree_of({"/app/plugins/a.conf": "1", "/app/plugins/b.conf": "2", "/app/plugins/deep/c.conf": "3"})
-    assert _uses(tree, ("/app/plugins", Action.LISTED)) == [
-        "/app/plugins traced: looked up by run 'train'",
-        "/app/plugins/a.conf safe: in a directory listed by run 'train'",
-        "/app/plugins/b.conf safe: in a directory listed by run 'train'",
-    ]
-
-
-def test_a_directory_that_programs_list_in_passing_says_nothing() -> None:
-    tree = tree_of(
-        {
-            "/usr/bin/tool": "x",
-            "/opt/tools/bin/tool": "x",
-            "/usr/lib/x86_64-linux-gnu/libc.so.6": "x",
-            "/site/module.py": "x",
-            "/packages/one/__init__.py": "x",
-            "/packages/notes": "x",
-            "/proc/cpuinfo": "x",
-        }
-        | {f"/many/{number}": "x" for number in range(2001)}
-    )
-    listed = ("/", "/usr/bin", "/opt/tools/bin", "/usr/lib/x86_64-linux-gnu", "/site", "/packages", "/proc", "/many")
-    uses = uses_of((_record(*((path, Action.LISTED) for path in listed)),), tree, _CONFIG)
-    assert {use.level for use in uses} == {Level.TRACED}
-    assert {use.reason for use in uses} == {Reason.LOOKED_UP}
-
-
 def test_a_broken_program_has_no_interpreter() -> None:
     whole = _elf("/lib64/ld.so")
     for length in range(len(whole)):
