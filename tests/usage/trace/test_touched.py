@@ -4,7 +4,7 @@ import pytest
 
 from mlbloat.model.filetree import FileTree
 from mlbloat.model.image import ImageConfig
-from mlbloat.model.use import Access, Action, Level, Reason, RunRecord, Use
+from mlbloat.model.use import Access, Action, Level, RunRecord, Use
 from mlbloat.usage.trace import missing_of, uses_of
 from tests.support.trees import Link, tree_of
 
