@@ -462,6 +462,35 @@ def test_a_poor_profile_is_repaired_and_the_report_says_by_how_much(
     assert "repaired" in table.render(result.report)
 
 
+COLLECT = """#!/bin/sh
+for part in /app/parts/*
+do
+    test -e "$part" && cat "$part"
+done
+"""
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("level", [Level.TRACED, Level.LINKED])
+def test_a_run_that_lists_what_is_gone_is_repaired_in_one_round(tmp_path: Path, embedded: str, level: Level) -> None:
+    """The shell asks for no part: it reads the names that there are."""
+    base, application = runnable.layers()
+    application |= {"/app/collect": COLLECT, "/app/parts/a": "first\n", "/app/parts/b": "second\n"}
+    archive = images.oci_archive(tmp_path / "app.tar", [base, application], config=runnable.CONFIG)
+    collect = Run(name="collect", run=("/app/collect",), expect=Expect(same=("stdout",)))
+    poor = Request(
+        reference=str(archive), workload=Workload(profile=(MAIN,), verify=(collect,)), keep=level, engine=embedded
+    )
+    failed = pipeline.slim(poor, f"oci-archive:{tmp_path}/slim.tar")
+    assert "let --repair 3 add what was missed" in failed.failure
+    result = pipeline.slim(poor, f"oci-archive:{tmp_path}/slim.tar", wanted=SlimOptions(repair_rounds=1))
+    assert result.failure == ""
+    verdict = result.report.verdict
+    assert verdict is not None and verdict.repaired is not None
+    assert {"/app/collect", "/app/parts/a", "/app/parts/b"} <= set(verdict.repaired.paths)
+    assert "/usr/share/unread/data" not in _left(archive, tmp_path / "slim.tar", tmp_path)
+
+
 @pytest.mark.sandbox
 def test_repair_ends_when_nothing_more_is_missed(request_: Request, tmp_path: Path) -> None:
     wrong = Run(name="wrong", run=("/app/main", "you"), expect=Expect(stdout="^never$"))

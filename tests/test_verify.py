@@ -13,10 +13,11 @@ from mlbloat.model.container import Outcome
 from mlbloat.model.filetree import FileTree, Kind
 from mlbloat.model.label import KEEP
 from mlbloat.model.step import Step
-from mlbloat.model.use import Access, Action, RunRecord
+from mlbloat.model.use import RunRecord
 from mlbloat.model.workload import Exec, Expect, Request, Run, Service, Workload
 from mlbloat.verify import (
     MAX_DIFFERENCES,
+    Missed,
     check_run,
     compare,
     expectation_failures,
@@ -307,19 +308,40 @@ def test_a_recorded_run_whose_output_was_not_saved_is_run_again_when_it_is_neede
     assert called == ["train"]
 
 
-def test_a_difference_of_a_run_fails_and_names_what_it_looked_for() -> None:
+LACKS = "exit status is 1, expected 0"
+ASKED = 'it looked for /lib/needed.so, which was removed; keep: ["/lib/needed.so"]'
+
+
+@pytest.mark.parametrize(
+    ("missed", "sentences"),
+    [
+        (Missed(asked=("/lib/needed.so",), used=("/lib/needed.so",)), (LACKS, ASKED)),
+        (
+            Missed(asked=("/lib/needed.so",), used=("/a", "/lib/needed.so")),
+            (LACKS, ASKED, "on the original it uses 1 file that was removed: /a"),
+        ),
+        (
+            Missed(used=("/a", "/b", "/c\n", "/d", "/e")),
+            (LACKS, "on the original it uses 5 files that were removed: /a, /b, /c\\n and 2 more"),
+        ),
+        (
+            Missed(listed=("/a", "/b")),
+            (LACKS, "on the original it lists the directories of 2 files that were removed: /a, /b"),
+        ),
+        (Missed(), (LACKS,)),
+    ],
+)
+def test_a_difference_of_a_run_fails_and_names_what_it_lacks(missed: Missed, sentences: tuple[str, ...]) -> None:
     verdict = verify(
         Workload(verify=(HELD_OUT,)),
         original=runner({}, []),
         slim=runner({"predict": outcome(1)}, []),
-        missed=lambda run, ran: ("/lib/needed.so",),
+        missed=lambda run: missed,
     )
     assert not verdict.passed
     assert verdict.runs[0].slim.exit == 1
-    assert verdict.runs[0].differences == (
-        "exit status is 1, expected 0",
-        'it looked for /lib/needed.so, which was removed; keep: ["/lib/needed.so"]',
-    )
+    assert verdict.runs[0].differences == sentences
+    assert verdict.runs[0].missing == missed.paths
 
 
 def test_a_run_that_fails_on_the_original_does_not_pass_and_is_said_to() -> None:
@@ -356,9 +378,8 @@ def test_only_a_run_that_was_not_profiled_is_held_out(workload: Workload, held_o
 
 def test_files_that_a_slim_run_named_and_did_not_find_are_listed_in_order() -> None:
     named = ("relative", "/link", "/etc", "/nowhere", "/gone", "/bin/../gone", "/a")
-    accesses = tuple(Access(path, Action.OPENED) for path in named)
     slim = tree_of(without("/gone", "/bin/tool"))
-    assert missing_files(accesses, tree_of(FILES), slim) == ("/bin/tool", "/gone")
+    assert missing_files(named, tree_of(FILES), slim) == ("/bin/tool", "/gone")
 
 
 def test_a_database_that_was_cut_must_hold_exactly_what_was_planned() -> None:

@@ -11,13 +11,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from mlbloat import __version__, differ, findings, metrics, proving, runtime
 from mlbloat import slim as slimming
 from mlbloat import verify as verification
 from mlbloat.cache import Cache, NoCache, open_store
-from mlbloat.errors import RunError, UsageError
+from mlbloat.errors import UsageError
 from mlbloat.image import load, squash
 from mlbloat.model.container import Outcome
 from mlbloat.model.difference import Difference
@@ -36,6 +37,7 @@ from mlbloat.request import Request, Slimmed
 from mlbloat.usage import entrypoint, flags, marking, static
 from mlbloat.usage import explain as explaining
 from mlbloat.usage import trace as tracing
+from mlbloat.verify import Missed
 
 __all__ = [
     "SILENCE",
@@ -350,17 +352,12 @@ def _verdict(
     )
 
 
-def _missed(
-    request: Request, original: _Subject, slimmed: _Subject, talk: Talk
-) -> Callable[[Run, RunRecord | Outcome], tuple[str, ...]]:
-    """A function that runs a failed run again, traced, and names the removed files that it looked for."""
+def _missed(request: Request, original: _Subject, slimmed: _Subject, talk: Talk) -> Callable[[Run], Missed]:
+    """A function that runs a failed run again, traced, on both images, and names the removed files that it lacks."""
 
-    def missed(run: Run, failed: RunRecord | Outcome) -> tuple[str, ...]:
-        try:
-            record = _traced(request, slimmed, run, talk)
-        except RunError:
-            return proving.missed_at_start(original.image.config, original.tree, slimmed.tree, run)
-        return verification.missing_files(record.accesses, original.tree, slimmed.tree)
+    def missed(run: Run) -> Missed:
+        original_run, slim_run = (partial(_traced, request, side, run, talk) for side in (original, slimmed))
+        return proving.missed(run, original.image.config, original.tree, slimmed.tree, original_run, slim_run)
 
     return missed
 

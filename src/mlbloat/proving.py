@@ -10,7 +10,7 @@ from pathlib import Path
 import mlbloat
 from mlbloat import metrics, runtime, verify
 from mlbloat import slim as slimming
-from mlbloat.errors import VerificationError
+from mlbloat.errors import RunError, VerificationError
 from mlbloat.model import label
 from mlbloat.model.digest import Digest
 from mlbloat.model.filetree import FileTree, Kind
@@ -88,7 +88,7 @@ def labels(image: Image, tree: FileTree, records: tuple[RunRecord, ...], keep: L
 
 
 def repaired(tree: FileTree, first: Proof, again: Callable[[tuple[Use, ...]], Proof], rounds: int) -> Proof:
-    """Add what failed runs looked for, and what that needs, and prove the image again, as long as that helps."""
+    """Add what failed runs lack, and what that needs, and prove the image again, as long as that helps."""
     proof, added = first, dict[str, Use]()
     for number in range(1, rounds + 1):
         missing = {path: run.name for run in proof.verdict.runs if not run.passed for path in run.missing}
@@ -111,6 +111,34 @@ def needed_by(missed: tuple[Use, ...], tree: FileTree, inventory: Inventory, con
     roots = tuple(replace(use, level=Level.TRACED) for use in missed)
     uses = static.follow(tree, inventory, config, roots, ())
     return tuple(replace(use, level=Level.SAFE, pinned=True) for use in uses if use.level <= Level.LINKED)
+
+
+def missed(
+    run: Run,
+    config: ImageConfig,
+    tree: FileTree,
+    slim: FileTree,
+    on_original: Callable[[], RunRecord],
+    on_slim: Callable[[], RunRecord],
+) -> verify.Missed:
+    """Name the removed files that a failed run lacks: those that it asks for, and those that the original gives it.
+
+    The second is more: a program that lists a directory asks for no name that is not there, and one that stops at the
+    first file asks for no second.
+    """
+    try:
+        asked = verify.missing_files((access.path for access in on_slim().accesses), tree, slim)
+    except RunError:
+        asked = missed_at_start(config, tree, slim, run)
+    try:
+        record = on_original()
+    except RunError:  # it takes longer when it is traced
+        return verify.Missed(asked=asked)
+    uses = tracing.uses_of((record,), tree, config)
+    used = verify.missing_files((use.path for use in uses if use.level is Level.TRACED or use.pinned), tree, slim)
+    if asked or used:
+        return verify.Missed(asked=asked, used=used)
+    return verify.Missed(listed=verify.missing_files(tracing.listed_by(record, tree), tree, slim))
 
 
 def restored(original: Image, tree: FileTree, proof: Proof, method: slimming.Method | None, directory: Path) -> Path:

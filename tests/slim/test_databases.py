@@ -35,8 +35,11 @@ def opened(directory: Path, *layers: Members) -> Image:
     return load(f"oci-archive:{path}", directory / "original")
 
 
-def judged(tree: FileTree, *kept: str, touched: tuple[str, ...] = ()) -> tuple[Mark, ...]:
-    """What scanners need is pinned, as marking does it; `touched` is what a run read."""
+READ = Use("", Level.TRACED, Reason.OPENED, "run")
+
+
+def judged(tree: FileTree, *kept: str, touched: tuple[str, ...] = (), how: Use = READ) -> tuple[Mark, ...]:
+    """What scanners need is pinned, as marking does it; `touched` is what a run read, or needed otherwise."""
     pinned = {path for package in take_inventory(tree).packages for path in package.database} | {
         path for path in tree if path.startswith(DATABASES)
     }
@@ -45,14 +48,14 @@ def judged(tree: FileTree, *kept: str, touched: tuple[str, ...] = ()) -> tuple[M
     for path, each in marks.items():
         uses = tuple(replace(use, reason=Reason.METADATA) for use in each.uses)
         if path in touched:
-            uses += (Use(path, Level.TRACED, Reason.OPENED, "run"),)
+            uses += (replace(how, path=path),)
         marks[path] = replace(each, uses=uses)
     return tuple(marks.values())
 
 
-def cut(image: Image, *kept: str, touched: tuple[str, ...] = ()) -> Plan:
+def cut(image: Image, *kept: str, touched: tuple[str, ...] = (), how: Use = READ) -> Plan:
     tree = squash(image)
-    marks = judged(tree, *kept, touched=touched)
+    marks = judged(tree, *kept, touched=touched, how=how)
     return make_plan(image, tree, marks, Level.SAFE, inventory=take_inventory(tree))
 
 
@@ -142,10 +145,18 @@ def test_nothing_changes_when_nothing_is_removed(tmp_path: Path) -> None:
     assert plan.layers[0].untouched
 
 
-def test_what_a_run_read_stays_as_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "how",
+    [
+        READ,
+        Use("", Level.SAFE, Reason.LISTED, "run", pinned=True),
+        Use("", Level.SAFE, Reason.REPAIRED, "run", pinned=True),
+    ],
+)
+def test_what_a_run_read_listed_or_lacked_stays_as_it_is(tmp_path: Path, how: Use) -> None:
     image = opened(tmp_path)
     record = f"{SITE}/pyextra-1.0.dist-info/METADATA"
-    plan = cut(image, touched=("/var/lib/dpkg/status", record))
+    plan = cut(image, touched=("/var/lib/dpkg/status", record), how=how)
     assert not [path for path in plan.cut if path.startswith("/var/lib/dpkg")]
     assert record in plan.kept
     assert f"{SITE}/pyextra-1.0.dist-info" in plan.kept

@@ -28,7 +28,15 @@ _NO_MEMBER = -1
 """Of an entry that gets a header of its own."""
 
 
-_READ = (Reason.EXECUTED, Reason.OPENED, Reason.LOOKED_UP, Reason.CHANGED, Reason.KEEP_RULE)
+_READ = (
+    Reason.EXECUTED,
+    Reason.OPENED,
+    Reason.LOOKED_UP,
+    Reason.CHANGED,
+    Reason.LISTED,
+    Reason.KEEP_RULE,
+    Reason.REPAIRED,
+)
 """Reasons for which a package database stays as it is."""
 
 
@@ -75,7 +83,7 @@ def _kept(tree: FileTree, inodes: set[Key]) -> frozenset[str]:
 
 
 def _touched(marks: Iterable[Mark]) -> frozenset[str]:
-    """Return what a run named, or a rule keeps: it may depend on every byte of it."""
+    """Return what a run named or lacked, or a rule keeps: it may depend on every byte of it."""
     return frozenset(
         mark.path
         for mark in marks

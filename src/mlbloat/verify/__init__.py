@@ -2,6 +2,7 @@
 
 from mlbloat.verify.fidelity import MAX_DIFFERENCES, compare
 from mlbloat.verify.runs import (
+    Missed,
     check_run,
     expectation_failures,
     is_held_out,
@@ -12,6 +13,7 @@ from mlbloat.verify.runs import (
 
 __all__ = [
     "MAX_DIFFERENCES",
+    "Missed",
     "check_run",
     "compare",
     "expectation_failures",

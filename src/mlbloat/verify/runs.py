@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 from mlbloat import textdiff
@@ -12,7 +13,7 @@ from mlbloat.model.filetree import FileTree, Kind
 from mlbloat.model.plain import plain
 from mlbloat.model.report import SideReport, Verdict, VerdictRun
 from mlbloat.model.step import Step, reports_of
-from mlbloat.model.use import Access, RunRecord
+from mlbloat.model.use import RunRecord
 from mlbloat.model.workload import Exec, Expect, Request, Run, Service, Workload
 from mlbloat.verify.fidelity import bounded
 
@@ -21,6 +22,24 @@ _NOT_STARTED = 127
 
 Ran = RunRecord | Outcome
 Execute = Callable[[Run], Ran]
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """Removed files that a failed run may have failed for, the likeliest first."""
+
+    asked: tuple[str, ...] = ()
+    """It named them on the slim image."""
+    used: tuple[str, ...] = ()
+    """It touches them on the original; here it did not come so far, or found no such name in a directory."""
+    listed: tuple[str, ...] = ()
+    """On the original it lists the directories that they are in; only when there is nothing better."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.asked, *self.used, *self.listed)))
 
 
 def expectation_failures(expect: Expect, ran: Ran, service: Service | None = None) -> tuple[str, ...]:
@@ -117,12 +136,12 @@ def verify(
     slim: Execute,
     recorded: tuple[RunRecord, ...] = (),
     differences: tuple[str, ...] = (),
-    missed: Callable[[Run, Ran], tuple[str, ...]] | None = None,
+    missed: Callable[[Run], Missed] | None = None,
 ) -> Verdict:
     """Hold every run of a workload against both images.
 
     `recorded` are the profile runs on the original, so that they are not run again; `differences` is what `compare`
-    found; `missed` names files of the original that a failed run on the slim image looked for.
+    found; `missed` names files of the original that a failed run on the slim image lacks.
     """
     records = {record.name: record for record in recorded}
     runs = []
@@ -153,12 +172,11 @@ def _asked(run: Run) -> tuple[object, ...]:
     return (run.run, run.args, run.environment, asked)
 
 
-def missing_files(accesses: Iterable[Access], original: FileTree, slim: FileTree) -> tuple[str, ...]:
-    """Return regular files of the original that a run on the slim image named and did not find, in order."""
-    named = (access.path for access in accesses if access.path.startswith("/"))
+def missing_files(paths: Iterable[str], original: FileTree, slim: FileTree) -> tuple[str, ...]:
+    """Return regular files of the original that a run named and that the slim image has not, in order."""
     missing: dict[str, None] = {}
-    for path in named:
-        entry = original.find(path).entry
+    for path in paths:
+        entry = original.find(path).entry if path.startswith("/") else None
         if entry is not None and entry.kind is Kind.FILE and entry.path not in slim:
             missing[entry.path] = None
     return tuple(missing)
@@ -178,18 +196,18 @@ def _verdict_run(
     run: Run,
     was: Ran,
     slim: Execute,
-    missed: Callable[[Run, Ran], tuple[str, ...]] | None,
+    missed: Callable[[Run], Missed] | None,
 ) -> VerdictRun:
     wrong = expectation_failures(run.expect, was, run.service)
     now = _outcome(slim, run)
-    missing: tuple[str, ...] = ()
+    missing = Missed()
     if wrong:
         differences = tuple(f"fails on the original too: {text}" for text in wrong)
     else:
         differences = check_run(run.expect, was, now, run.service)
         if differences and missed is not None:
-            missing = missed(run, now)
-            differences += _missing_sentences(missing)
+            missing = missed(run)
+            differences += tuple(_missing_sentences(missing))
     return VerdictRun(
         name=run.name,
         kind=kind,
@@ -197,12 +215,23 @@ def _verdict_run(
         original=SideReport(exit=was.exit, seconds=was.seconds, steps=reports_of(was.steps)),
         slim=SideReport(exit=now.exit, seconds=now.seconds, steps=reports_of(now.steps)),
         differences=bounded(differences),
-        missing=missing,
+        missing=missing.paths,
     )
 
 
-def _missing_sentences(paths: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f"it looked for {plain(path)}, which was removed; keep: [{json.dumps(path)}]" for path in paths)
+def _missing_sentences(missed: Missed) -> Iterator[str]:
+    for path in missed.asked:
+        yield f"it looked for {plain(path)}, which was removed; keep: [{json.dumps(path)}]"
+    asked = frozenset(missed.asked)
+    yield from _sample("on the original it uses", tuple(path for path in missed.used if path not in asked))
+    yield from _sample("on the original it lists the directories of", missed.listed)
+
+
+def _sample(what: str, paths: tuple[str, ...]) -> Iterator[str]:
+    if paths:
+        more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+        files = "1 file that was" if len(paths) == 1 else f"{len(paths)} files that were"
+        yield f"{what} {files} removed: {', '.join(plain(path) for path in paths[:_SHOWN])}{more}"
 
 
 def _outcome(execute: Execute, run: Run) -> Ran:

@@ -79,6 +79,14 @@ class Listings:
                 yield Use(child, Level.SAFE, Reason.LISTED, by, pinned=kind is Kind.FILE and not searched)
 
 
+def listed_by(record: RunRecord, tree: FileTree) -> Iterator[str]:
+    """Yield what lies in the directories that a run listed, whoever listed them and whatever for."""
+    for access in record.accesses:
+        if access.action is Action.LISTED:
+            children = tree.children(tree.find(access.path).path)
+            yield from children if len(children) <= _MAX_LISTED else ()
+
+
 class _Imports:
     """Where a run imported modules from, by the order of what the import system asks for.
 
