@@ -127,7 +127,7 @@ Repair = Annotated[
         metavar="N",
         min=0,
         max=20,
-        help="When verification fails, add the files that were missed and verify again, at most N times.",
+        help="When verification fails, add what the failed runs use on the original and verify again, at most N times.",
     ),
 ]
 

@@ -208,7 +208,7 @@ class VerdictRun:
     slim: SideReport
     differences: tuple[str, ...]
     missing: tuple[str, ...] = ()
-    """Removed files that the run on the slim image looked for."""
+    """Removed files that the run on the slim image looked for, or that it uses on the original."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +218,7 @@ class Repair:
     rounds: int
     """Times that the image was written and verified again."""
     paths: tuple[str, ...]
-    """Files that failed runs looked for."""
+    """Files that failed runs missed."""
     files: int
     """Regular files added: those, and what they need."""
     size_bytes: int
