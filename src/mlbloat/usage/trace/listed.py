@@ -69,7 +69,7 @@ class Listings:
         """Yield what lies in a directory: pinned, for its name alone; followed from `safe` on, as it may be read."""
         tree = self._tree
         searched = imports.any and directory in self._searched
-        if holds_modules(tree, directory) and (
+        if _holds_modules(tree, directory) and (
             searched or _is_installed(tree, directory) or imports.searched(directory, number)
         ):
             return
@@ -131,7 +131,7 @@ class _Imports:
         return directory in self._paths or self._scripts.get(directory, number) < number
 
 
-def holds_modules(tree: FileTree, directory: str) -> bool:
+def _holds_modules(tree: FileTree, directory: str) -> bool:
     children = tree.children(directory)
     return any(child.endswith(_MODULES) or _is_package(tree, child) for child in islice(children, _MAX_LISTED))
 
