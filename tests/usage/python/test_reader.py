@@ -438,3 +438,19 @@ def test_the_values_of_the_build_belong_to_sysconfig() -> None:
     assert kept(files, "/app/main.py")[values] is SAFE
     own: Files = {"/app/main.py": "import p.sysconfig\n", values: "", **packages({**PACKAGE, "p/sysconfig.py": ""})}
     assert values not in kept(own, "/app/main.py")
+
+
+@pytest.mark.parametrize(("shown", "kept_too"), [((), True), (("__test__",), False)])
+def test_an_extension_module_that_hides_its_names_may_import_all_of_its_package(
+    shown: tuple[str, ...], kept_too: bool
+) -> None:
+    files: dict[str, bytes | str] = {
+        **PACKAGE,
+        "p/fast.cpython-311-x86_64-linux-gnu.so": elf_file(
+            symbols=("PyInit_fast", "PyImport_ImportModule"), strings=("cython_runtime", *shown)
+        ),
+        "other.py": "",
+    }
+    levels = from_app("import p.fast\n", files)
+    assert ("p/q/c.py" in levels) is kept_too
+    assert "other.py" not in levels

@@ -25,8 +25,19 @@ class Extensions:
     def named(self, place: Place, strings: Strings) -> Iterator[Use]:
         for path in dict.fromkeys(self._linked(place, strings)):
             yield Use(path, Level.LINKED, Reason.IMPORTED, place.path)
-        for path in dict.fromkeys([*self._glued(place, strings), *self._single(place, strings)]):
+        hidden = self._all_around(place) if _hides_names(strings) else ()
+        for path in dict.fromkeys([*self._glued(place, strings), *self._single(place, strings), *hidden]):
             yield Use(path, Level.SAFE, Reason.MAY_IMPORT, place.path)
+
+    def _all_around(self, place: Place) -> Iterator[str]:
+        """Every module of the outermost package, and what the distribution requires: any of them may be imported."""
+        if place.in_package:
+            top = place.directory[len(place.root) + 1 :].partition("/")[0]
+            yield from self._modules.submodules(f"{place.root}/{top}", place.version, recursive=True)
+        for owner in self._inventory.owners.get(place.path, ()):
+            for key in owner.requires:
+                for name in sorted(self._provided(key, place.root)):
+                    yield from files_of(self._finder.absolute(place, name))
 
     def _linked(self, place: Place, strings: Strings) -> Iterator[str]:
         """Extension modules named in full: their C functions are imported as the module loads (Cython's cimport)."""
@@ -94,3 +105,13 @@ class Extensions:
                 for length in range(2, min(len(part), _LONGEST_NAME)):
                     glued = self._modules.member(directory, part[:length], place.version)
                     yield from glued.files if glued is not None else ()
+
+
+def _hides_names(strings: Strings) -> bool:
+    """Tell a module of Cython whose table of names is packed in a way that is not known here.
+
+    Every such module has the name `__test__`, written as the others are (`Cython/Compiler/ModuleNode.py`).
+    """
+    if "cython_runtime" not in strings.words or "__test__" in strings.words:
+        return False
+    return not any("__test__" in table for table in strings.tables)
