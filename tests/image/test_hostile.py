@@ -127,11 +127,15 @@ def test_a_name_that_comes_100_times_is_its_last(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "members",
-    [[("/a", Link("/")), ("/a/a", b"")], [("/l", Link("d")), ("/l/f", b"x"), ("/l", None)]],
+    [
+        [("/a", Link("/")), ("/a/a", b"")],
+        [("/l", Link("d")), ("/l/f", b"x"), ("/l", None)],
+        [("/l/m", Link("../d")), ("/l/m/f", b"x"), ("/l", b"")],
+    ],
 )
 def test_a_link_that_members_go_through_cannot_be_replaced_in_its_layer(tmp_path: Path, members: Members) -> None:
     """What remained of the layer would mean other files."""
-    with pytest.raises(BadImageError, match=r"a second '/[al]' replaces a symbolic link that members go through"):
+    with pytest.raises(BadImageError, match=r"a second '/[al]' takes away a symbolic link that members go through"):
         paths(tmp_path / "image", members)
 
 

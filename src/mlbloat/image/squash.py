@@ -127,7 +127,7 @@ class _Growth:
     seen: dict[str, _Node] = field(default_factory=dict)
     """Where directories were found, by the path that led there; good until a member replaces another."""
     followed: set[str] = field(default_factory=set)
-    """Links that led a member somewhere."""
+    """Links that led a member somewhere, and the directories that they are in."""
 
     def place(self, entry: Entry) -> None:
         """Add a member as an extractor would; what it replaces goes, with all that is below it."""
@@ -151,8 +151,14 @@ class _Growth:
     def _let_go(self, path: str) -> None:
         """Forget what was found; refuse when a member would mean another file than when it was read alone."""
         if path in self.followed:
-            raise self._broken(f"a second {path[:200]!r} replaces a symbolic link that members go through")
+            raise self._broken(f"a second {path[:200]!r} takes away a symbolic link that members go through")
         self.seen.clear()
+
+    def _follow(self, link: str) -> None:
+        """Remember a link and what it is in: none of it may be replaced any more."""
+        while link and link not in self.followed:
+            self.followed.add(link)
+            link = link.rpartition("/")[0]
 
     def canonical(self, path: str) -> str:
         """Return where a path leads in this layer; the last component is not followed."""
@@ -203,7 +209,7 @@ class _Growth:
                 if followed > MAX_LINKS:
                     raise self._broken(f"{what[:200]!r} is below symbolic links that never end")
                 target = child.entry.target
-                self.followed.add(child.entry.path)
+                self._follow(child.entry.path)
                 self._take(0, len(target))
                 stack = [self.root] if target.startswith("/") else stack
                 pending.extend(part for part in reversed(target.split("/")) if part not in ("", "."))
