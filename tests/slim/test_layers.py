@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from mlbloat.errors import PublishError, UsageError
+from mlbloat.errors import BadImageError, PublishError, UsageError
 from mlbloat.image import load, squash
 from mlbloat.model.digest import Digest
 from mlbloat.model.filetree import FileTree
 from mlbloat.model.image import Image
+from mlbloat.model.mark import FileClass, Mark
 from mlbloat.model.use import Level
 from mlbloat.slim import SlimImage, make_plan, parse_method, write
 from mlbloat.slim.compress import Method
@@ -188,3 +189,25 @@ def test_every_gzip_level_is_read_by_zlib(level: int) -> None:
     compressor = Method("gzip", level).start()
     content = b"some text that repeats itself, " * 500
     assert zlib.decompress(compressor.compress(content) + compressor.flush(), 31) == content
+
+
+def test_a_layer_that_names_files_through_a_link_hidden_above_it_is_not_copied(tmp_path: Path) -> None:
+    layers: list[Members] = [[("/d", Link("b")), ("/d/file", b"x")], {"/d": b"no link any more"}]
+    image = load(str(images.oci_archive(tmp_path / "original.tar", layers)), tmp_path / "original")
+    tree = squash(image)
+    marks = tuple(Mark(entry.path, Level.TRACED, FileClass.USED, ()) for entry in tree.files())
+    with pytest.raises(BadImageError, match=r"layer 0 names files through the link '/d'.*--layers squash"):
+        make_plan(image, tree, marks, Level.SAFE)
+    plan = make_plan(image, tree, marks, Level.SAFE, squash=True)
+    written = write(image, plan, tmp_path / "layout")
+    slim = squash(load(f"oci-dir:{written.directory}", tmp_path / "slim"))
+    assert (slim.read(slim["/b/file"]), slim.read(slim["/d"])) == (b"x", b"no link any more")
+
+
+def test_a_layer_that_names_files_through_a_link_that_stays_is_copied(tmp_path: Path) -> None:
+    layers: list[Members] = [[("/d", Link("b")), ("/d/file", b"x"), ("/d/other", b"y")]]
+    image = load(str(images.oci_archive(tmp_path / "original.tar", layers)), tmp_path / "original")
+    tree = squash(image)
+    plan = make_plan(image, tree, (Mark("/b/other", None, FileClass.UNUSED, ()),), Level.SAFE)
+    slim = squash(load(f"oci-dir:{write(image, plan, tmp_path / 'layout').directory}", tmp_path / "slim"))
+    assert sorted(slim) == ["/", "/b", "/b/file", "/d"]

@@ -110,6 +110,7 @@ def _read(job: _Job, question: Question) -> Layer:
         entries=found.entries,
         source=blob,
         verified=not job.stored.unverified,
+        through_links=found.through_links,
         blob=None if job.stored.written else _as_stored(job.stored),
     )
 
@@ -125,4 +126,6 @@ def _index(blob: BlobLayer, job: _Job, question: Question) -> indexes.Index:
     tar = blob.unpacked().tar
     with tar.open() as stream:
         entries = index(stream, name=job.name, layer=job.number, limits=question.limits, budget=question.budget)
-    return indexes.Index(tar_bytes=tar.size_bytes, entries=resolve(entries, job.name, question.limits))
+    resolved = resolve(entries, job.name, question.limits)
+    through_links = any(now.path != then.path for now, then in zip(resolved, entries, strict=True))
+    return indexes.Index(tar_bytes=tar.size_bytes, entries=resolved, through_links=through_links)

@@ -18,7 +18,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-KIND = "index/2"
+KIND = "index/3"
 """With the number of its format; a change of what `tarstream.index` returns is a new one, too."""
 _KINDS = tuple(Kind)
 
@@ -29,6 +29,8 @@ class Index:
 
     tar_bytes: int
     entries: tuple[Entry, ...]
+    through_links: bool = False
+    """Members are named through symbolic links of the layer: their paths here are not those of the tar."""
 
 
 class _Columns(msgspec.Struct, array_like=True, frozen=True):
@@ -44,6 +46,7 @@ class _Columns(msgspec.Struct, array_like=True, frozen=True):
     members: list[int]
     xattrs: dict[int, list[tuple[bytes, bytes]]]
     devices: dict[int, tuple[int, int]]
+    through_links: bool
 
 
 def load(cache: Cache, key: str, layer: int) -> Index | None:
@@ -53,7 +56,7 @@ def load(cache: Cache, key: str, layer: int) -> Index | None:
         return None
     try:
         columns = msgspec.msgpack.decode(zstd.decompress(value), type=_Columns)
-        return Index(tar_bytes=columns.tar_bytes, entries=_entries(columns, layer))
+        return Index(tar_bytes=columns.tar_bytes, entries=_entries(columns, layer), through_links=columns.through_links)
     except (zstd.ZstdError, msgspec.DecodeError, ValueError, IndexError):  # damaged: read the layer again
         return None
 
@@ -81,6 +84,7 @@ def save(cache: Cache, key: str, found: Index) -> None:
             if entry.xattrs
         },
         devices={number: entry.device for number, entry in enumerate(entries) if entry.device != (0, 0)},
+        through_links=found.through_links,
     )
     cache.save(KIND, key, {0: zstd.compress(msgspec.msgpack.encode(columns), level=3)})
 

@@ -77,6 +77,8 @@ class Layer:
     source: LayerSource
     verified: bool = True
     """False: what is read of it is not compared with the diff ID."""
+    through_links: bool = False
+    """Some of its members are named through symbolic links that are members too: a copy needs those links."""
     blob: Blob | None = None
     """As stored, when it is compressed as registries know it; a copy of it keeps its digest."""
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from mlbloat.errors import BadImageError
 from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.image import Image
 from mlbloat.model.mark import Mark
@@ -56,6 +57,8 @@ def make_plan(
     Directories, links and special files of the merged tree all stay: they weigh nothing and their loss breaks programs
     in odd ways. A regular file without a mark stays too, because nobody has shown that nothing reaches it.
     """
+    if not squash:
+        _require_links(image, tree)
     stack, wanted = _Stack.of(image, tree), _wanted(tree, marks, keep)
     inodes, extra = _closed(stack, tree, wanted)
     cut = Cut()
@@ -76,6 +79,18 @@ def make_plan(
         cut=tuple(path for path in cut.rewritten if path in kept),
         flags=cut.flags,
     )
+
+
+def _require_links(image: Image, tree: FileTree) -> None:
+    """BadImageError where a layer names files through a link that is hidden above it: copied, they were elsewhere."""
+    for number, layer in enumerate(image.layers):
+        for entry in layer.entries if layer.through_links else ():
+            there = tree.get(entry.path)
+            if entry.kind is Kind.SYMLINK and (there is None or (there.layer, there.member) != (number, entry.member)):
+                raise BadImageError(
+                    f"cannot keep the layers of {image.reference}: layer {number} names files through the link "
+                    f"{entry.path[:200]!r}, which a later layer hides; use --layers squash"
+                )
 
 
 def _kept(tree: FileTree, inodes: set[Key]) -> frozenset[str]:
