@@ -10,6 +10,7 @@ import stat
 import struct
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 from mlbloat.errors import EngineError
 from mlbloat.model.use import Access, Action
@@ -34,7 +35,11 @@ _JOIN_SECONDS = 20.0
 
 def problem() -> str:
     """Say why it cannot be used here; empty when it can."""
-    return "" if os.geteuid() == 0 else "it needs root with the capability SYS_ADMIN; run as root, or take seccomp"
+    if os.geteuid() != 0:
+        return "it needs root with the capability SYS_ADMIN; run as root, or take seccomp"
+    # The kernel tells names as they are outside of a chroot, where the container's are none.
+    mounted = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    return "" if "/" in mounted else "in a chroot the files of a container have no names for it; take seccomp"
 
 
 class Recorder:
