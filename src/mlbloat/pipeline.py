@@ -205,7 +205,7 @@ def diff(request: Request, other: str, talk: Talk = SILENCE) -> Difference:
                 sides.append(differ.of_report(report))
                 continue
             subject = _open(replace(request, reference=reference), space / name, cache, talk)
-            sides.append(differ.of_image(subject.image, subject.tree, take_inventory(subject.tree)))
+            sides.append(differ.of_image(subject.image, subject.tree, known_inventory(subject.tree, cache)))
         with talk.stage("comparing"):
             return differ.difference(*sides)
 
