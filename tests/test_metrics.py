@@ -12,7 +12,7 @@ from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.image import Image, ImageConfig, Layer, Platform
 from mlbloat.model.mark import FileClass, Mark
 from mlbloat.model.package import Inventory, Manager, Package
-from mlbloat.model.report import Evidence, LayerReport, ManagerReport, PackageReport, Report, Totals
+from mlbloat.model.report import DirectoryReport, Evidence, LayerReport, ManagerReport, PackageReport, Report, Totals
 from mlbloat.model.use import Level, Reason, RunRecord, Use
 from tests.support.trees import Hard, Link, MemoryContents, tree_of
 
@@ -52,7 +52,12 @@ class _NoSource(MemoryContents):
         raise AssertionError(entry.path)
 
 
-def report_of(tree: FileTree, classes: Mapping[str, FileClass], *packages: Package) -> Report:
+def report_of(
+    tree: FileTree,
+    classes: Mapping[str, FileClass],
+    *packages: Package,
+    counted_as: Mapping[tuple[int, int], str] | None = None,
+) -> Report:
     marks = tuple(
         Mark(entry.path, LEVELS[file_class], file_class, ())
         for entry in tree.files()
@@ -65,7 +70,7 @@ def report_of(tree: FileTree, classes: Mapping[str, FileClass], *packages: Packa
     return measure(
         image=image_of(tuple(tree.values())),
         tree=tree,
-        inventory=Inventory(packages=packages, owners=owners),
+        inventory=Inventory(packages=packages, owners=owners, counted_as=counted_as or {}),
         marks=marks,
         evidence=Evidence(mode="traced", keep="safe"),
     )
@@ -102,7 +107,8 @@ def test_an_empty_image_has_no_ratio() -> None:
 
 def test_hard_linked_names_weigh_once_and_go_to_the_owner_of_any_of_them() -> None:
     tree = tree_of({"/cache/x": b"x" * 8, "/site/x": Hard("/cache/x")})
-    report = report_of(tree, {"/cache/x": USED, "/site/x": USED}, package("p", "/site/x"))
+    owner = package("p", "/site/x")
+    report = report_of(tree, {"/cache/x": USED, "/site/x": USED}, owner, counted_as={(0, 1): "/site/x"})
     assert report.totals.size_bytes == 8
     assert report.managers["pip"].size_bytes == 8
     assert report.managers["unowned"].size_bytes == 0
@@ -208,8 +214,11 @@ def test_used_reachable_and_unused_add_up_everywhere(files: list[tuple[int, File
     classes = {f"/site/{number}": file_class for number, (_, file_class, *_) in enumerate(files)}
     owned = {name: [f"/site/{n}" for n, (_, _, owner, _) in enumerate(files) if owner == name] for name in "pq"}
     report = report_of(tree, classes, *(package(name, *paths) for name, paths in owned.items()))
-    sums: list[Totals | ManagerReport | PackageReport | LayerReport] = [report.totals, *report.managers.values()]
-    sums += [*report.packages, *report.image.layers]
+    sums: list[Totals | ManagerReport | PackageReport | LayerReport | DirectoryReport] = [
+        report.totals,
+        *report.managers.values(),
+    ]
+    sums += [*report.packages, *report.image.layers, *report.directories]
     for each in sums:
         assert each.used_bytes + each.reachable_bytes + each.unused_bytes == each.size_bytes
     assert sum(manager.size_bytes for manager in report.managers.values()) == report.totals.size_bytes
@@ -234,7 +243,8 @@ def test_orphans_are_summed_by_the_highest_directory_in_which_nothing_has_an_own
         {"/app/a": b"1", "/app/deep/b": b"22", "/usr/lib/own": b"333", "/usr/lib/stray": b"4444", "/top": b"55555",
          "/usr/lib/x/y/z": b"666666", "/linked": Hard("/usr/lib/own")}
     )  # fmt: skip
-    report = report_of(tree, {"/app/a": USED}, package("p", "/usr/lib/own"))
+    own = package("p", "/usr/lib/own")
+    report = report_of(tree, {"/app/a": USED}, own, counted_as={(0, 3): "/usr/lib/own"})
     assert [(each.path, each.size_bytes, each.unused_bytes) for each in report.orphans] == [
         ("/usr/lib/x", 6, 6),
         ("/", 5, 5),
@@ -242,6 +252,24 @@ def test_orphans_are_summed_by_the_highest_directory_in_which_nothing_has_an_own
         ("/app", 3, 2),
     ]
     assert sum(each.size_bytes for each in report.orphans) == report.managers["unowned"].size_bytes
+
+
+def test_directories_are_summed_with_all_that_is_below_them_and_linked_content_once_in_each() -> None:
+    tree = tree_of(
+        {"/usr/lib/a": b"1" * 500, "/usr/lib/deep/b": b"1" * 300, "/usr/share/a": Hard("/usr/lib/a"),
+         "/usr/share/c": b"1" * 195, "/srv/small": b"12345", "/usr/lib/deep/again": Hard("/usr/lib/deep/b")}
+    )  # fmt: skip
+    report = report_of(tree, {"/usr/lib/a": USED, "/usr/share/a": USED, "/usr/share/c": REACHABLE})
+    assert [(each.path, each.files, each.size_bytes) for each in report.directories] == [
+        ("/", 4, 1000),
+        ("/usr", 3, 995),
+        ("/usr/lib", 2, 800),
+        ("/usr/lib/deep", 1, 300),
+        ("/usr/share", 2, 695),
+    ]
+    root, *_, share = report.directories
+    assert (root.used_bytes, root.reachable_bytes, root.unused_bytes) == (500, 195, 305)
+    assert (share.used_bytes, share.reachable_bytes, share.unused_bytes) == (500, 195, 0)
 
 
 def test_what_could_go_frees_the_content_whose_names_all_go() -> None:

@@ -51,7 +51,7 @@ def test_a_dependency_is_explained_from_what_was_asked_for_and_from_what_is_used
         "pip:lib@/site 1.0: 1 files (0 used, 0 reachable, 1 unused)",
         f"  why it is installed: pip:app@/site was asked for: {way}",
         f"  who needs it: {way}; of pip:app@/site /site/app.py is used, opened by run 'train'",
-        "  as a whole: it stays (some of it, or of what requires it, is used or reachable)",
+        f"  as a whole: it stays: {way}, and some of pip:app@/site is used or reachable",
     ]
 
 
@@ -69,13 +69,42 @@ def test_what_nothing_needs_is_named_with_what_goes_along_and_the_command() -> N
         ([], package("a", requested=True), "it was asked for by name"),
         ([], package("a"), "nothing that is installed requires it, and it was not asked for by name"),
         ([], package("a", requested=None), "nothing that is installed requires it"),
-        ([], package("a", essential=True), "it is essential to its distribution"),
+        ([], package("a", essential=True), "it is essential: every system of its distribution has it"),
+        # Of what came with the system APT does not say that it was pulled in.
+        (
+            [],
+            package("a", essential=True, requested=True),
+            "it is essential: every system of its distribution has it",
+        ),
         ([package("b", recommends=("a",))], package("a"), "recommended by pip:b@/site"),
         ([package("b", "a")], package("a"), "required by pip:b@/site; nothing says what was asked for by name"),
     ],
 )
 def test_why_a_package_is_installed(others: list[Package], subject: Package, why: str) -> None:
     assert sentences("a", subject, *others)[1] == f"  why it is installed: {why}"
+
+
+@pytest.mark.parametrize(
+    ("others", "subject", "used", "why"),
+    [
+        ([], package("a"), "/site/a.py", "some of it is used or reachable"),
+        ([], package("a", essential=True), "", "it is essential, and its manager refuses to remove it"),
+        (
+            [package("b", "a", essential=True)],
+            package("a"),
+            "",
+            "pip:b@/site → pip:a@/site, and pip:b@/site is essential",
+        ),
+        (
+            [package("b", "a", essential=True), package("c", "a")],
+            package("a"),
+            "/site/c.py",
+            "pip:c@/site → pip:a@/site, and some of pip:c@/site is used or reachable",
+        ),
+    ],
+)
+def test_why_a_package_stays(others: list[Package], subject: Package, used: str, why: str) -> None:
+    assert sentences("a", subject, *others, used=(used,))[3] == f"  as a whole: it stays: {why}"
 
 
 def test_every_package_of_the_name_is_explained_and_a_key_names_one() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mlbloat.image import load, squash
 from mlbloat.packages import take_inventory
 from tests.support.images import Content, oci_archive
-from tests.support.trees import tree_of
+from tests.support.trees import Hard, tree_of
 
 SITE = "/usr/lib/python3/dist-packages"
 INFO = "/var/lib/dpkg/info"
@@ -76,6 +76,28 @@ def test_two_packages_of_one_manager_that_claim_a_file_are_both_named_in_order()
     }
     assert owners(files, "/usr/share/common") == ["apt:a@/", "apt:b@/"]
     assert "/usr/share/unowned" not in take_inventory(tree_of(files)).owners
+
+
+def test_content_with_several_names_counts_under_the_name_of_the_highest_authority() -> None:
+    site = "/usr/local/lib/python3.11/site-packages"
+    files: Files = {
+        "/cache/a.py": "x = 1\n",
+        f"{site}/a.py": Hard("/cache/a.py"),
+        f"{site}/foo-1.dist-info/METADATA": METADATA,
+        f"{site}/foo-1.dist-info/RECORD": "a.py,,\nfoo-1.dist-info/METADATA,,\n",
+        "/usr/share/b": Hard("/cache/a.py"),
+        "/opt/conda/conda-meta/x-1-0.json": json.dumps({"name": "x", "version": "1", "files": ["share/b", "c"]}),
+        "/opt/conda/share/b": Hard("/cache/a.py"),
+        "/opt/conda/c": "only name",
+        "/srv/1": "nobody's",
+        "/srv/2": Hard("/srv/1"),
+    }
+    tree = tree_of(files)
+    # pip wrote its copy last, so to say: nobody ships the record of foo, as in a conda environment after an upgrade.
+    assert take_inventory(tree).counted_as == {tree["/cache/a.py"].inode: f"{site}/a.py"}
+    without = {path: value for path, value in files.items() if "foo-1" not in path}
+    tree = tree_of(without)
+    assert take_inventory(tree).counted_as == {tree["/cache/a.py"].inode: "/opt/conda/share/b"}
 
 
 def test_the_inventory_is_sorted_and_its_owners_are_its_packages() -> None:

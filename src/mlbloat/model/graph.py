@@ -71,12 +71,13 @@ def unneeded(inventory: Inventory, is_needed: Callable[[str], bool]) -> frozense
     `is_needed` is asked of paths. Configuration, documentation and records of a package are no need of it. A package
     that its manager refuses to remove (Essential) is needed.
     """
-    needed = {package.key for package in inventory.packages if package.essential or _has_need(package, is_needed)}
+    needed = {package.key for package in inventory.packages if package.essential or has_need(package, is_needed)}
     reached = depths(inventory.packages, needed)
     return frozenset(package.key for package in inventory.packages if package.key not in reached)
 
 
-def _has_need(package: Package, is_needed: Callable[[str], bool]) -> bool:
+def has_need(package: Package, is_needed: Callable[[str], bool]) -> bool:
+    """Tell whether a file of a package is needed that is more than its configuration, documentation or records."""
     return any(
         is_needed(path) and path not in package.metadata and not path.startswith("/etc/") for path in package.files
     )

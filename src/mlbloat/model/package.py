@@ -1,7 +1,7 @@
 """Installed packages as the image's own databases describe them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -80,6 +80,8 @@ class Inventory:
     """Sorted by manager, name, location."""
     owners: Mapping[str, tuple[Package, ...]]
     """Path to the packages that claim it, highest authority first; a path that is missing here is unowned."""
+    counted_as: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    """Of content with several names (a hard-linked file, by inode) the name by which its bytes have an owner."""
     cached: tuple[CachedPackage, ...] = ()
     """In order of path."""
     problems: tuple[Problem, ...] = ()

@@ -135,11 +135,13 @@ class KindReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryReport:
-    """Files below a directory that no package owns."""
+    """Files below a directory, each inode once."""
 
     path: str
     files: int
     size_bytes: int
+    used_bytes: int
+    reachable_bytes: int
     unused_bytes: int
 
 
@@ -253,6 +255,8 @@ class Report:
     verdict: Verdict | None = None
     kinds: dict[str, KindReport] = field(default_factory=dict)
     """Sums by what files are for; only kinds that are there."""
+    directories: tuple[DirectoryReport, ...] = ()
+    """Everything below a directory, at any depth; those with at least 1 % of the image's bytes, in order of path."""
     orphans: tuple[DirectoryReport, ...] = ()
     """Where the bytes are that no package owns, most first."""
     removable: tuple[RemovableReport, ...] = ()

@@ -39,9 +39,11 @@ def take_inventory(tree: FileTree) -> Inventory:
     answers = [resolver.find(tree) for resolver in RESOLVERS]
     listed = (package for answer in answers for package in answer.packages)
     packages = _sorted(generated.adopt(tree, bytecode.adopt(tree, listed)))
+    claims = ownership.claims(packages)
     return Inventory(
         packages=packages,
-        owners=ownership.owners(packages),
+        owners=ownership.owners(claims),
+        counted_as=ownership.counted_as(tree, claims),
         cached=tuple(cached for answer in answers for cached in answer.cached),
         problems=tuple(problem for answer in answers for problem in answer.problems),
     )

@@ -1,6 +1,6 @@
 """Why a package is in the image and whether anything needs it, as sentences."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from mlbloat.errors import UsageError
 from mlbloat.model import graph
@@ -50,6 +50,8 @@ class _Subject:
         return next((mark for mark in marks if mark and mark.file_class is FileClass.USED), None)
 
     def _why_installed(self, package: Package) -> str:
+        if package.essential:  # before what was asked for: what came with the system counts as that for APT
+            return "it is essential: every system of its distribution has it"
         if package.requested:
             return "it was asked for by name"
         asked = [each.key for each in self._inventory.packages if each.requested]
@@ -59,8 +61,6 @@ class _Subject:
         recommending = [each.key for each in self._inventory.packages if package.key in each.recommends]
         if recommending:
             return f"recommended by {_some(recommending)}"
-        if package.essential:
-            return "it is essential to its distribution"
         above = self._dependents.get(package.key, ())
         if above:
             return f"required by {_some(above)}; nothing says what was asked for by name"
@@ -81,8 +81,7 @@ class _Subject:
         needed = {path for path, mark in self._marks.items() if mark.file_class is not FileClass.UNUSED}
         candidates = graph.unneeded(self._inventory, needed.__contains__)
         if package.key not in candidates:
-            why = "essential" if package.essential else "some of it, or of what requires it, is used or reachable"
-            yield f"  as a whole: it stays ({why})"
+            yield f"  as a whole: it stays: {self._why_it_stays(package, needed)}"
             return
         removals = graph.removals(self._inventory, candidates)
         removal = next((each for each in removals if package.key in (each.key, *each.along)), None)
@@ -91,6 +90,19 @@ class _Subject:
             return
         along = f" along with {_some(removal.along)}" if removal.along else ""
         yield f"  as a whole: {removal.key} could go{along}: {command(self._named(removal.key))}"
+
+    def _why_it_stays(self, package: Package, needed: Container[str]) -> str:
+        if package.essential:
+            return "it is essential, and its manager refuses to remove it"
+        needing = {each.key for each in self._inventory.packages if graph.has_need(each, needed.__contains__)}
+        if package.key in needing:
+            return "some of it is used or reachable"
+        way = graph.path_between(needing, package.key, self._edges)
+        if way:
+            return f"{_arrows(way)}, and some of {way[0]} is used or reachable"
+        essential = [each.key for each in self._inventory.packages if each.essential]
+        way = graph.path_between(essential, package.key, self._edges)
+        return f"{_arrows(way)}, and {way[0]} is essential"
 
     def _named(self, key: str) -> Package:
         return next(each for each in self._inventory.packages if each.key == key)

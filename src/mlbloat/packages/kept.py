@@ -32,9 +32,11 @@ def load(tree: FileTree, cache: Cache) -> Inventory | None:
         listed = msgspec.msgpack.decode(zlib.decompress(value), type=_Listed)
     except (zlib.error, msgspec.DecodeError):
         return None
+    claims = ownership.claims(listed.packages)
     return Inventory(
         packages=listed.packages,
-        owners=ownership.owners(listed.packages),
+        owners=ownership.owners(claims),
+        counted_as=ownership.counted_as(tree, claims),
         cached=listed.cached,
         problems=listed.problems,
     )

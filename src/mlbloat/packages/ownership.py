@@ -1,4 +1,4 @@
-"""Who owns a file that several packages claim.
+"""Who owns a file that several packages claim, and content that has several names.
 
 Order of authority, the first one's sums get the bytes:
 
@@ -14,8 +14,10 @@ within the prefix that pip installs into; a RECORD that claims more is not belie
 """
 
 import posixpath
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from mlbloat.model.filetree import FileTree
 from mlbloat.model.package import Manager, Package
 
 _AUTHORITY = {
@@ -30,20 +32,41 @@ _OVERWROTE = 0
 _SITES = ("site-packages", "dist-packages")
 
 
-def owners(packages: Iterable[Package]) -> dict[str, tuple[Package, ...]]:
-    """Return the owners of every owned path, highest authority first; ties are broken by manager, name and location."""
+Claims = tuple[tuple[Package, tuple[str, ...]], ...]
+"""Who claims which paths, highest authority first."""
+
+
+def claims(packages: Iterable[Package]) -> Claims:
+    """Put in order what packages claim; ties are broken by manager, name and location."""
     packages = tuple(packages)
     shipped = {path for package in packages if package.manager is not Manager.PIP for path in package.files}
     ranked = [(rank, package, paths) for package in packages for rank, paths in _claims(package, shipped)]
     ranked.sort(key=lambda claim: (claim[0], claim[1].manager, claim[1].name, claim[1].location))
+    return tuple((package, paths) for _, package, paths in ranked)
+
+
+def owners(ranked: Claims) -> dict[str, tuple[Package, ...]]:
+    """Return the owners of every owned path, highest authority first."""
     found: dict[str, tuple[Package, ...]] = {}
-    for _, package, paths in ranked:
+    for package, paths in ranked:
         alone = (package,)
         for path in paths:
             known = found.setdefault(path, alone)
             if known is not alone:
                 found[path] = (*known, package)
     return dict(sorted(found.items()))
+
+
+def counted_as(tree: FileTree, ranked: Claims) -> dict[tuple[int, int], str]:
+    """Return, of each hard-linked content that has an owner, the name that the highest authority claims."""
+    names = Counter(entry.inode for entry in tree.files())
+    linked = {entry.path: entry.inode for entry in tree.files() if names[entry.inode] > 1}
+    found: dict[tuple[int, int], str] = {}
+    for _, paths in ranked if linked else ():
+        for path in paths:
+            if path in linked:
+                found.setdefault(linked[path], path)
+    return found
 
 
 def _claims(package: Package, shipped: set[str]) -> Iterator[tuple[int, tuple[str, ...]]]:

@@ -1,0 +1,89 @@
+"""Content of an image, each inode once, and its sums by class."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mlbloat.model.filekind import FileKind, kind_of
+from mlbloat.model.filetree import FileTree
+from mlbloat.model.mark import FileClass, Mark
+from mlbloat.model.package import Inventory
+from mlbloat.model.use import Level
+
+UNOWNED = "unowned"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """One inode: its names share one class, one level and one weight."""
+
+    size_bytes: int
+    layer: int
+    file_class: FileClass
+    level: Level | None
+    pinned: bool
+    manager: str
+    kind: FileKind
+
+
+Contents = Mapping[tuple[int, int], Content]
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    files: int
+    size_bytes: int
+    used_bytes: int
+    reachable_bytes: int
+    unused_bytes: int
+
+    @property
+    def bloat_ratio(self) -> float | None:
+        return _ratio(self.size_bytes - self.used_bytes, self.size_bytes)
+
+    @property
+    def removable_ratio(self) -> float | None:
+        return _ratio(self.unused_bytes, self.size_bytes)
+
+
+def contents_of(tree: FileTree, inventory: Inventory, marks: Sequence[Mark]) -> Contents:
+    """Return the content of every regular file, by inode."""
+    contents: dict[tuple[int, int], Content] = {}
+    for mark in marks:
+        entry = tree[mark.path]
+        if entry.inode not in contents:
+            name = inventory.counted_as.get(entry.inode, mark.path)
+            owners = inventory.owners.get(name, ())
+            contents[entry.inode] = Content(
+                entry.size_bytes,
+                entry.inode[0],
+                mark.file_class,
+                mark.level,
+                mark.pinned,
+                str(owners[0].manager) if owners else UNOWNED,
+                kind_of(name, entry.mode),
+            )
+    return contents
+
+
+def sum_of(contents: Iterable[Content]) -> Sum:
+    sizes = dict.fromkeys(FileClass, 0)
+    files = 0
+    for content in contents:
+        files += 1
+        sizes[content.file_class] += content.size_bytes
+    return Sum(files, sum(sizes.values()), sizes[FileClass.USED], sizes[FileClass.REACHABLE], sizes[FileClass.UNUSED])
+
+
+def total(parts: Iterable[Sum]) -> Sum:
+    parts = tuple(parts)
+    return Sum(
+        sum(part.files for part in parts),
+        sum(part.size_bytes for part in parts),
+        sum(part.used_bytes for part in parts),
+        sum(part.reachable_bytes for part in parts),
+        sum(part.unused_bytes for part in parts),
+    )
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
