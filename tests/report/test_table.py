@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mlbloat.errors import UsageError
-from mlbloat.model.report import Report
+from mlbloat.model.report import RemovedPart, RemovedReport, Report, RiskyReport, SafeOnlyReport
 from mlbloat.report import Output, parse_output
 from mlbloat.report.table import render, render_verdict
 from mlbloat.report.units import count, percent, size
@@ -121,3 +121,24 @@ def test_a_finding_is_a_row_with_its_advice_below() -> None:
     assert len(advice) > 1
     assert all(line[:indent].isspace() and line[indent] != " " for line in advice)
     assert " ".join(" ".join(advice).split()) == ("RUN clean " * 20).strip()
+
+
+def test_the_price_of_safe_is_shown_with_its_reason() -> None:
+    group = SafeOnlyReport(
+        group="pip:scipy@/site", files=2, size_bytes=9000, reason="may be imported by /app/a.py", largest="/site/x.so"
+    )
+    lines = render(replace(report(), safe_only=(group,))).splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("Kept only at safe (1 of 1)"))
+    assert lines[start + 2].split() == "9.00 kB 2 pip:scipy may be imported by /app/a.py".split()
+
+
+def test_what_goes_is_shown_with_its_risk_and_what_to_do() -> None:
+    part = RemovedPart(what="tests", risk="low", files=2, size_bytes=75, needed_if="a program imports its tests")
+    risky = RiskyReport(group="pip:x@/s", what="data", risk="high", files=1, size_bytes=25, largest="/s/x")
+    removed = RemovedReport(
+        files=3, size_bytes=100, low_risk_ratio=0.75, parts=(part,), riskiest=(risky,), advice="Add a run."
+    )
+    text = render(replace(report(), removed=removed))
+    assert "What goes at safe: 100 B, 75.0 % of it of low risk" in text
+    assert "riskiest: 25 B of pip:x, data\nAdd a run." in text
+    assert "What goes" not in render(replace(report(), removed=replace(removed, size_bytes=0)))

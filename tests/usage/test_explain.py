@@ -3,9 +3,9 @@
 import pytest
 
 from mlbloat.errors import UsageError
+from mlbloat.model.chain import CONFIGURATION
 from mlbloat.model.package import Inventory, Manager, Package
 from mlbloat.model.use import Level, Reason, Use
-from mlbloat.usage.conventions import CONFIGURATION
 from mlbloat.usage.explain import explain
 from mlbloat.usage.marking import mark
 from tests.support.trees import Link, tree_of

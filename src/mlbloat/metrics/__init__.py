@@ -10,6 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from mlbloat.metrics.contents import UNOWNED, Content, Sum, contents_of, sum_of
 from mlbloat.metrics.directories import MAX_ORPHANS, directories, orphans
 from mlbloat.metrics.packages import packages, removable
+from mlbloat.metrics.removed import removed
+from mlbloat.metrics.safeonly import safe_only
+from mlbloat.model.chain import next_steps
 from mlbloat.model.filekind import FileKind
 from mlbloat.model.filetree import FileTree, Kind
 from mlbloat.model.image import Image
@@ -55,17 +58,20 @@ def measure(
     """Add everything up; raises nothing, any tree has a report."""
     contents = contents_of(tree, inventory, marks)
     shadowed = _shadowed(image, contents)
+    measured = packages(tree, inventory, contents, marks)
     return Report(
         image=_image(image, contents.values(), shadowed),
         evidence=evidence,
         totals=_totals(sum_of(contents.values()), sum(shadowed)),
         levels={level.label: _level(contents.values(), level) for level in Level},
         managers=_managers(contents.values(), inventory),
-        packages=packages(tree, inventory, contents, marks),
+        packages=measured,
         kinds=_kinds(contents.values()),
         directories=directories(tree, contents),
         orphans=orphans(tree, inventory, contents),
         removable=removable(tree, inventory, contents, marks),
+        safe_only=safe_only(contents.values(), inventory, next_steps(marks)),
+        removed=removed(contents.values(), measured, evidence),
         findings=findings,
         silenced=silenced,
         problems=tuple(map(str, inventory.problems)),
@@ -172,7 +178,7 @@ def _totals(total: Sum, shadowed_bytes: int) -> Totals:
 
 
 def _level(contents: Iterable[Content], level: Level) -> LevelReport:
-    held = [content for content in contents if content.pinned or (content.level is not None and content.level <= level)]
+    held = [content for content in contents if content.kept_at(level)]
     return LevelReport(files=len(held), size_bytes=sum(content.size_bytes for content in held))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mlbloat.model.filekind import FileKind, kind_of
 from mlbloat.model.filetree import FileTree
 from mlbloat.model.mark import FileClass, Mark
-from mlbloat.model.package import Inventory
+from mlbloat.model.package import Inventory, Package
 from mlbloat.model.use import Level
 
 UNOWNED = "unowned"
@@ -18,11 +18,20 @@ class Content:
 
     size_bytes: int
     layer: int
-    file_class: FileClass
-    level: Level | None
-    pinned: bool
-    manager: str
+    path: str
+    """The name that it counts as: one with an owner, if there is one."""
+    mark: Mark
+    owner: Package | None
+    """Of highest authority."""
     kind: FileKind
+
+    @property
+    def manager(self) -> str:
+        return UNOWNED if self.owner is None else str(self.owner.manager)
+
+    def kept_at(self, level: Level) -> bool:
+        """Tell whether a keep level holds it."""
+        return (self.mark.level is not None and self.mark.level <= level) or self.mark.pinned
 
 
 Contents = Mapping[tuple[int, int], Content]
@@ -38,11 +47,11 @@ class Sum:
 
     @property
     def bloat_ratio(self) -> float | None:
-        return _ratio(self.size_bytes - self.used_bytes, self.size_bytes)
+        return ratio(self.size_bytes - self.used_bytes, self.size_bytes)
 
     @property
     def removable_ratio(self) -> float | None:
-        return _ratio(self.unused_bytes, self.size_bytes)
+        return ratio(self.unused_bytes, self.size_bytes)
 
 
 def contents_of(tree: FileTree, inventory: Inventory, marks: Sequence[Mark]) -> Contents:
@@ -56,10 +65,9 @@ def contents_of(tree: FileTree, inventory: Inventory, marks: Sequence[Mark]) -> 
             contents[entry.inode] = Content(
                 entry.size_bytes,
                 entry.inode[0],
-                mark.file_class,
-                mark.level,
-                mark.pinned,
-                str(owners[0].manager) if owners else UNOWNED,
+                name,
+                mark,
+                owners[0] if owners else None,
                 kind_of(name, entry.mode),
             )
     return contents
@@ -70,7 +78,7 @@ def sum_of(contents: Iterable[Content]) -> Sum:
     files = 0
     for content in contents:
         files += 1
-        sizes[content.file_class] += content.size_bytes
+        sizes[content.mark.file_class] += content.size_bytes
     return Sum(files, sum(sizes.values()), sizes[FileClass.USED], sizes[FileClass.REACHABLE], sizes[FileClass.UNUSED])
 
 
@@ -85,5 +93,5 @@ def total(parts: Iterable[Sum]) -> Sum:
     )
 
 
-def _ratio(part: int, whole: int) -> float | None:
+def ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None

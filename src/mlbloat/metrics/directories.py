@@ -1,9 +1,9 @@
 """Where the bytes are: by directory, and where those are that no package owns."""
 
 import posixpath
-from collections.abc import Iterator
 
 from mlbloat.metrics.contents import UNOWNED, Content, Contents, Sum, sum_of, total
+from mlbloat.metrics.groups import above, unowned_homes
 from mlbloat.model.filetree import FileTree
 from mlbloat.model.package import Inventory
 from mlbloat.model.report import DirectoryReport
@@ -30,7 +30,7 @@ def directories(tree: FileTree, contents: Contents) -> tuple[DirectoryReport, ..
     parts: dict[str, list[Sum]] = {}
     for parents, below in held.items():
         part = sum_of(below)
-        for directory in {"/", *parents, *(above for parent in parents for above in _above(parent))}:
+        for directory in {"/", *parents, *(higher for parent in parents for higher in above(parent))}:
             parts.setdefault(directory, []).append(part)
     sizes = {directory: sum(part.size_bytes for part in each) for directory, each in parts.items()}
     least = max(sizes.get("/", 0) * DIRECTORY_SHARE, 1)
@@ -40,15 +40,11 @@ def directories(tree: FileTree, contents: Contents) -> tuple[DirectoryReport, ..
 
 def orphans(tree: FileTree, inventory: Inventory, contents: Contents) -> tuple[DirectoryReport, ...]:
     """Sum the files without an owner by the highest directory in which nothing has one."""
-    owned: set[str] = set()
-    for directory in {posixpath.dirname(path) for path in inventory.owners}:
-        owned.update((directory, *_above(directory)))
+    home = unowned_homes(inventory)
     held: dict[str, dict[tuple[int, int], Content]] = {}
     for entry in tree.files():
         if contents[entry.inode].manager == UNOWNED:
-            free = [directory for directory in _above(entry.path) if directory not in owned]
-            top = free[-1] if free else posixpath.dirname(entry.path)
-            held.setdefault(top, {})[entry.inode] = contents[entry.inode]
+            held.setdefault(home(entry.path), {})[entry.inode] = contents[entry.inode]
     reports = (_report(directory, sum_of(below.values())) for directory, below in held.items())
     ranked = sorted(reports, key=lambda each: (-each.size_bytes, each.path))
     return tuple(each for each in ranked[:MAX_ORPHANS] if each.size_bytes)
@@ -63,11 +59,3 @@ def _report(directory: str, found: Sum) -> DirectoryReport:
         reachable_bytes=found.reachable_bytes,
         unused_bytes=found.unused_bytes,
     )
-
-
-def _above(path: str) -> Iterator[str]:
-    """Directories of a path, the nearest first; never the root."""
-    path = posixpath.dirname(path)
-    while path != "/":
-        yield path
-        path = posixpath.dirname(path)

@@ -26,7 +26,7 @@ _DIRECTORIES = (
     (FileKind.DATABASE, r"^/var/lib/(?:dpkg|rpm|apt)/|/lib/apk/db/|/sysimage/rpm/|/conda-meta/|[.-](?:dist|egg)-info/"),
     (FileKind.TESTS, r"/tests?/"),
     (FileKind.HEADERS, r"/include/"),
-    (FileKind.DOCUMENTATION, r"/share/(?:doc|man|info|licenses|gtk-doc|help|doc-base)/|/man/man[0-9]"),
+    (FileKind.DOCUMENTATION, r"/share/(?:doc|man|info|licenses|common-licenses|gtk-doc|help|doc-base)/|/man/man[0-9]"),
 )
 _PATTERN = re.compile("|".join(f"(?P<{kind.name}>{pattern})" for kind, pattern in _DIRECTORIES))
 _RANK = {kind.name: rank for rank, (kind, _) in enumerate(_DIRECTORIES)}

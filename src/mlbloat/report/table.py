@@ -12,7 +12,7 @@ from rich.text import Text
 from mlbloat.model.plain import plain
 from mlbloat.model.report import PackageReport, Repair, Report, Verdict
 from mlbloat.model.step import StepReport
-from mlbloat.report.units import count, percent, size
+from mlbloat.report.units import count, percent, short_key, size
 
 ROWS = 12
 """Packages, layers and findings shown; the JSON has all of them."""
@@ -24,7 +24,10 @@ _RUN_NUMBERS = ("seconds", "files", "new files", "new bytes")
 
 def render(report: Report, *, color: bool = False, width: int = WIDTH) -> str:
     """Text of the whole report; with `color` it carries terminal escapes."""
-    parts = (_headline, _levels, _runs, _managers, _packages, _layers, _findings, _slim, _verdict, _notes)
+    parts = (
+        _headline, _levels, _runs, _managers, _packages, _safe_only, _layers, _findings, _removed,
+        _slim, _verdict, _notes,
+    )  # fmt: skip
     shown = [renderable for part in parts if (renderable := part(report)) is not None]
     return text(shown, color=color, width=width)
 
@@ -183,6 +186,35 @@ def _layers(report: Report) -> RenderableType:
         sizes = (layer.size_bytes, layer.used_bytes, layer.reachable_bytes, layer.unused_bytes, layer.shadowed_bytes)
         table.add_row(str(number), *map(size, sizes), _shortened(layer.created_by, 50))
     return table
+
+
+def _safe_only(report: Report) -> RenderableType | None:
+    """The price of safety, for whoever may decide to pay less."""
+    shown = report.safe_only[:ROWS]
+    if not shown:
+        return None
+    title = f"Kept only at safe ({len(shown)} of {len(report.safe_only)}): another input may need it"
+    table = plain_table("size", "files", "of", "because", title=title, numbers=_NUMBERS)
+    for group in shown:
+        table.add_row(size(group.size_bytes), f"{group.files:,}", short_key(group.group), Text(group.reason))
+    return table
+
+
+def _removed(report: Report) -> RenderableType | None:
+    """What goes, how sure that is, and what to do about the rest."""
+    removed = report.removed
+    if removed is None or not removed.size_bytes:
+        return None
+    share = percent(removed.low_risk_ratio)
+    title = f"What goes at {report.evidence.keep}: {size(removed.size_bytes)}, {share} of it of low risk"
+    table = plain_table("risk", "size", "files", "what", "is needed if", title=title, numbers=_NUMBERS)
+    for part in removed.parts:
+        table.add_row(part.risk, size(part.size_bytes), f"{part.files:,}", part.what, Text(part.needed_if, style="dim"))
+    lines = [
+        Text(f"riskiest: {size(each.size_bytes)} of {short_key(each.group)}, {each.what}")
+        for each in removed.riskiest[:3]
+    ]
+    return Group(table, *lines, Text(removed.advice))
 
 
 def _findings(report: Report) -> RenderableType | None:

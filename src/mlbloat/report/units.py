@@ -23,3 +23,8 @@ def percent(ratio: float | None) -> str:
 def count(number: int, noun: str) -> str:
     """Count with its noun: `1 file`, `2 files`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def short_key(key: str) -> str:
+    """A package's key without its location, which says little in a line: `pip:numpy`; a directory as it is."""
+    return key if key.startswith("/") else key.rpartition("@")[0] or key

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from mlbloat.model.chain import CONFIGURATION
 from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.package import Inventory, Manager, Package
 from mlbloat.model.use import Level, Reason, Use
@@ -134,7 +135,6 @@ _ADMINISTRATION = re.compile(
     r"|/etc/(?:passwd-?|shells|crontab)$"
 )
 """What an init system, cron or a login starts and no program by itself: kept, but where it leads is not followed."""
-CONFIGURATION = "configuration in /etc"
 _PAM_MODULE = re.compile(r"\bpam_\w+\.so\b")
 _SERVICE_LINE = re.compile(r"^\s*\w+:(.*)$", re.MULTILINE)
 

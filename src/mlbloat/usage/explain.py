@@ -1,14 +1,13 @@
 """Why a file is kept, as a chain of sentences; or what would keep it."""
 
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from mlbloat.errors import UsageError
+from mlbloat.model.chain import chain, is_end, next_steps, sentence
 from mlbloat.model.filetree import FileTree, Kind
 from mlbloat.model.mark import Mark
 from mlbloat.model.package import Inventory
-from mlbloat.model.use import Level, Reason, Use
-from mlbloat.usage.conventions import CONFIGURATION
+from mlbloat.model.use import Level, Use
 
 
 def explain(path: str, tree: FileTree, marks: tuple[Mark, ...], inventory: Inventory) -> tuple[str, ...]:
@@ -21,22 +20,21 @@ def explain(path: str, tree: FileTree, marks: tuple[Mark, ...], inventory: Inven
         return (*links, f"{found.path}: not in the image; symbolic links are kept at every level")
     if found.entry.kind is not Kind.FILE:
         return (*links, f"{found.path}: a {found.entry.kind}, kept at every level")
-    by_path = {mark.path: mark for mark in marks}
-    mark = by_path[found.path]
+    mark = next(mark for mark in marks if mark.path == found.path)
     if mark.dropped_by:
         return (*links, *_dropped(mark))
     if mark.level is None or mark.level > Level.SAFE:
-        return (*links, *_unused(mark, by_path, inventory))
-    return (*links, *_sentences(_chain(mark, by_path)))
+        return (*links, *_unused(mark, marks, inventory))
+    return (*links, *map(sentence, _chain(mark, marks)))
 
 
 def _dropped(mark: Mark) -> Iterator[str]:
     yield f"{mark.path}: removed by the rule drop: {mark.dropped_by}"
     if mark.uses:
-        yield f"without the rule: {_sentence(mark.uses[0])}"
+        yield f"without the rule: {sentence(mark.uses[0])}"
 
 
-def _unused(mark: Mark, by_path: Mapping[str, Mark], inventory: Inventory) -> Iterator[str]:
+def _unused(mark: Mark, marks: tuple[Mark, ...], inventory: Inventory) -> Iterator[str]:
     yield f"{mark.path}: nothing reached it"
     owners = inventory.owners.get(mark.path, ())
     if not owners:
@@ -45,39 +43,12 @@ def _unused(mark: Mark, by_path: Mapping[str, Mark], inventory: Inventory) -> It
         yield f"owned by the {owner.manager} package {owner.name} {owner.version}".rstrip()
     if mark.level is Level.PACKAGE:
         yield "kept at --keep package:"
-        yield from _sentences(_chain(mark, by_path))
+        yield from map(sentence, _chain(mark, marks))
     yield f'to keep it, add keep: ["{mark.path}"] to the workload file, or a profile run that touches it'
 
 
-def _sentences(chain: tuple[Use, ...]) -> Iterator[str]:
-    return (_sentence(use) for use in chain)
-
-
-def _sentence(use: Use) -> str:
-    level = "pinned" if use.pinned else use.level.label
-    return f"{use.path} ({level}): {use.reason} {use.by}"
-
-
-def _chain(mark: Mark, by_path: Mapping[str, Mark]) -> tuple[Use, ...]:
-    """Find the shortest way back over uses of the file's own level or stronger; two files may need each other."""
-    pinned = tuple(use for use in mark.uses if use.pinned and _is_end(use))[:1]
-    start: tuple[Use, ...] = ()
-    waiting = deque([(mark, start)])
-    seen = {mark.path}
-    while waiting:
-        here, chain = waiting.popleft()
-        for use in here.uses:
-            if _is_end(use) or here.level is None or use.level > here.level:
-                continue
-            before = by_path.get(use.by)
-            if before is None:
-                return (*pinned, *chain, use)
-            if before.path not in seen:
-                seen.add(before.path)
-                waiting.append((before, (*chain, use)))
-    return pinned or mark.uses[:1]
-
-
-def _is_end(use: Use) -> bool:
-    """Tell whether a use keeps its own file only: what is kept by a rule is no root of reach."""
-    return (use.pinned and use.reason is not Reason.LISTED) or use.by == CONFIGURATION
+def _chain(mark: Mark, marks: tuple[Mark, ...]) -> tuple[Use, ...]:
+    """The rule that pins a file, and the way back to what needs it."""
+    pinned = tuple(use for use in mark.uses if use.pinned and is_end(use))[:1]
+    way = tuple(chain(mark.path, next_steps(marks)))
+    return way if way[:1] == pinned else (*pinned, *way)

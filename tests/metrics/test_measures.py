@@ -1,55 +1,22 @@
 """Measures on exact bytes: what adds up, what is counted once, what has no ratio."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlbloat.metrics import measure, run_reports
-from mlbloat.model.digest import Digest
 from mlbloat.model.filetree import Entry, FileTree, Kind
-from mlbloat.model.image import Image, ImageConfig, Layer, Platform
 from mlbloat.model.mark import FileClass, Mark
 from mlbloat.model.package import Inventory, Manager, Package
 from mlbloat.model.report import DirectoryReport, Evidence, LayerReport, ManagerReport, PackageReport, Report, Totals
 from mlbloat.model.use import Level, Reason, RunRecord, Use
+from tests.support.measured import image_of
 from tests.support.trees import Hard, Link, MemoryContents, tree_of
 
 USED, REACHABLE, UNUSED = FileClass.USED, FileClass.REACHABLE, FileClass.UNUSED
 LEVELS = {USED: Level.TRACED, REACHABLE: Level.SAFE, UNUSED: None}
-DIGEST = Digest("sha256:" + "0" * 64)
-
-
-def image_of(*layers: tuple[Entry, ...]) -> Image:
-    return Image(
-        reference="dir:/x",
-        id=DIGEST,
-        digest=None,
-        platform=Platform(),
-        config=ImageConfig(document=b'{"config": {"User": "app"}}'),
-        layers=tuple(
-            Layer(
-                diff_id=DIGEST,
-                created_by=f"RUN {number}",
-                tar_bytes=0,
-                compressed_bytes=None,
-                entries=entries,
-                source=_NoSource(),
-            )
-            for number, entries in enumerate(layers)
-        ),
-    )
-
-
-class _NoSource(MemoryContents):
-    """Measures never read bytes."""
-
-    def __init__(self) -> None:
-        super().__init__({})
-
-    def member(self, entry: Entry) -> Iterator[bytes]:
-        raise AssertionError(entry.path)
 
 
 def report_of(
