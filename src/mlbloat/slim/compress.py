@@ -1,17 +1,22 @@
-"""Compress layers: gzip by isal or zlib, or zstd.
+"""Compress layers: gzip by libdeflate, in blocks on all cores, or zstd.
 
-Measured on layers of Python images, against `gzip -6`: shared libraries come out 0.5 % larger from isal at level 2 and
-0.1 % at level 3, source text 13 % and 10 %. Level 3 takes twice the time of level 2, `gzip -6` 14 times. So 2 is the
-default; zstd at 3 is smaller than `gzip -6` in both (1 % and 9 %), at half the speed of isal, for engines that read it.
+A gzip stream may have many members (https://www.rfc-editor.org/rfc/rfc1952#page-5), so a tar is cut into blocks that
+know nothing of each other. Where they are cut depends on nothing but the tar: one core and many write the same bytes.
+
+Measured on layers of Python images, against `gzip -6`: level 6 comes out 0.3 % smaller on shared libraries and 0.7 %
+larger on source text, in less than half the time; level 5 0.5 % and 2.2 % larger, in four fifths of that. So 6 is the
+default, and means what users know as 6. Larger blocks save 0.3 % at most.
 """
 
+import os
 import re
 import sys
-import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
 
-from isal import isal_zlib
+import deflate
 
 from mlbloat.errors import UsageError
 from mlbloat.model.image import Compression
@@ -21,23 +26,17 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-_GZIP = 16 + 15
-"""zlib's wbits for a gzip header; neither isal nor zlib puts a time or a name into it."""
-_LEVELS: dict[str, tuple[int, int, int]] = {"gzip": (1, 2, 9), "zstd": (1, 3, 19)}
+_LEVELS: dict[str, tuple[int, int, int]] = {"gzip": (1, 6, 12), "zstd": (1, 3, 19)}
 """Lowest, default, highest."""
-_ISAL_LEVELS = 3
-"""Levels of gzip up to here are isal's own, which ends there; from the next on they are zlib's."""
+_BLOCK_BYTES = 1 << 20
+"""Of the tar, in one gzip member."""
+_BLOCKS_AHEAD = 2
+"""Per core, so that none waits for the one that writes."""
 MEDIA_TYPES: dict[Compression, str] = {
     "gzip": "application/vnd.oci.image.layer.v1.tar+gzip",
     "zstd": "application/vnd.oci.image.layer.v1.tar+zstd",
 }
 """https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md"""
-
-
-class Compressor(Protocol):
-    def compress(self, data: bytes, /) -> bytes: ...
-
-    def flush(self) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +46,37 @@ class Method:
     compression: Compression
     level: int
 
-    def start(self) -> Compressor:
-        """Return a compressor whose output depends on nothing but its input."""
-        compressor: Compressor
+    def compressed(self, chunks: Iterable[bytes], cores: Executor) -> Iterator[bytes]:
+        """Compress chunks; the result depends on nothing but what they are together."""
         if self.compression == "zstd":
-            compressor = zstd.ZstdCompressor(level=self.level)
-        elif self.level <= _ISAL_LEVELS:
-            compressor = isal_zlib.compressobj(level=self.level, wbits=_GZIP)
-        else:
-            compressor = zlib.compressobj(self.level, zlib.DEFLATED, _GZIP)
-        return compressor
+            return self._zstd(chunks)
+        return self._gzip(_blocks(chunks), cores)
+
+    def _zstd(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        compressor = zstd.ZstdCompressor(level=self.level)
+        for chunk in chunks:
+            yield compressor.compress(chunk)
+        yield compressor.flush()
+
+    def _gzip(self, blocks: Iterable[bytes], cores: Executor) -> Iterator[bytes]:
+        """Compress several blocks at once: the library leaves the interpreter to other threads."""
+        waiting: deque[Future[bytes]] = deque()
+        most = _BLOCKS_AHEAD * (os.cpu_count() or 1)
+        for block in blocks:
+            waiting.append(cores.submit(_member, block, self.level))
+            if len(waiting) > most:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 GZIP = Method("gzip", _LEVELS["gzip"][1])
 ZSTD = Method("zstd", _LEVELS["zstd"][1])
+
+
+def all_cores() -> ThreadPoolExecutor:
+    """Return the threads that compress for all layers. The caller ends them."""
+    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="compress")
 
 
 def parse_method(text: str) -> Method | None:
@@ -76,3 +92,24 @@ def parse_method(text: str) -> Method | None:
     if not lowest <= level <= highest:
         raise UsageError(f"cannot compress with {text!r}: levels of {compression} are {lowest} to {highest}")
     return Method(compression, level)
+
+
+def _member(block: bytes, level: int) -> bytes:
+    return bytes(deflate.gzip_compress(block, level))
+
+
+def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the same bytes in blocks of one size, the last one shorter; an empty one when there are none."""
+    waiting: list[bytes] = []
+    waiting_bytes, block = 0, None
+    for chunk in chunks:
+        begin = 0
+        while waiting_bytes + len(chunk) - begin >= _BLOCK_BYTES:
+            end = begin + _BLOCK_BYTES - waiting_bytes
+            yield (block := b"".join((*waiting, chunk[begin:end])))
+            waiting, waiting_bytes, begin = [], 0, end
+        if begin < len(chunk):
+            waiting.append(chunk[begin:])
+            waiting_bytes += len(chunk) - begin
+    if waiting or block is None:
+        yield b"".join(waiting)

@@ -4,7 +4,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +14,7 @@ from mlbloat.model.digest import Digest
 from mlbloat.model.filetree import Entry, Kind
 from mlbloat.model.image import Blob, Compression, Image
 from mlbloat.model.plan import LayerPlan, Plan
-from mlbloat.slim.compress import GZIP, ZSTD, Method
+from mlbloat.slim.compress import GZIP, ZSTD, Method, all_cores
 from mlbloat.tarstream import encode, end_of_archive, padding
 
 _MAX_THREADS = 4
@@ -50,9 +50,9 @@ def write_layers(
     order = sorted(plan.layers, key=lambda layer: -image.layers[layer.layer].tar_bytes)
 
     def write_one(layer_plan: LayerPlan) -> SlimLayer:
-        return _Writer(image, plan, layer_plan, blobs, on_bytes, stopped).write(method)
+        return _Writer(image, plan, layer_plan, blobs, cores, on_bytes, stopped).write(method)
 
-    with ThreadPoolExecutor(threads, thread_name_prefix="layer") as pool:
+    with all_cores() as cores, ThreadPoolExecutor(threads, thread_name_prefix="layer") as pool:
         try:
             written = {layer.layer: layer for layer in pool.map(write_one, order)}
         except BaseException:
@@ -73,6 +73,7 @@ class _Writer:
     plan: Plan
     layer_plan: LayerPlan
     blobs: Path
+    cores: Executor
     on_bytes: OnBytes
     stopped: threading.Event
 
@@ -103,7 +104,7 @@ class _Writer:
 
     def _compress(self, method: Method) -> SlimLayer:
         running, sizes = hashlib.sha256(), [0]
-        digest, compressed_bytes = self._store(self._compressed(method, running, sizes))
+        digest, compressed_bytes = self._store(method.compressed(self._hashed(running, sizes), self.cores))
         diff_id = Digest("sha256:" + running.hexdigest())
         return SlimLayer(
             diff_id=diff_id,
@@ -115,14 +116,12 @@ class _Writer:
             unchanged=diff_id == self.image.layers[self.layer_plan.layer].diff_id,
         )
 
-    def _compressed(self, method: Method, running: _Hash, sizes: list[int]) -> Iterator[bytes]:
-        compressor = method.start()
+    def _hashed(self, running: _Hash, sizes: list[int]) -> Iterator[bytes]:
         for chunk in self._tar():
             running.update(chunk)
             sizes[0] += len(chunk)
             self.on_bytes(len(chunk))
-            yield compressor.compress(chunk)
-        yield compressor.flush()
+            yield chunk
 
     def _store(self, chunks: Iterator[bytes]) -> tuple[Digest, int]:
         """Write a blob under its digest; return that and its size. A failure leaves nothing."""

@@ -5,7 +5,6 @@ Layers are kept apart, so that a base that several images share stays shared. Up
 right while nothing that it hid is kept, and that is what most of this module is about.
 """
 
-import posixpath
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -226,7 +225,7 @@ def _layers(image: Image, tree: FileTree, kept: frozenset[str], extra: set[Key])
         if not any(_counts(entry, tree, extra) for entry in members):
             continue
         below.update(entry.path for entry in members)
-        parents.update(path for entry in members for path in _ancestors(entry.path))
+        parents.update(_all_ancestors(members))
         untouched = members == layer.entries
         plans.append(LayerPlan(layer=number, members=members, removed=removed, untouched=untouched))
     return tuple(plans)
@@ -252,7 +251,7 @@ def _one_layer(image: Image, tree: FileTree, kept: frozenset[str]) -> tuple[Laye
 
 def _lost_parents(implied: Iterable[Entry], members: tuple[Entry, ...]) -> Iterator[Entry]:
     """Yield directories that no tar names and that would go with the last member below them."""
-    left = {path for entry in members if entry.kind not in _MARKERS for path in _ancestors(entry.path)}
+    left = _all_ancestors(entry for entry in members if entry.kind not in _MARKERS)
     return (entry for entry in implied if entry.path not in left)
 
 
@@ -264,10 +263,19 @@ def _left(entries: tuple[Entry, ...], extra: set[Key]) -> Iterator[Entry]:
         last[(entry.path, entry.kind in _MARKERS)] = entry.member
         if entry.kind not in (*_MARKERS, Kind.DIRECTORY):
             files[entry.path] = entry.member
+    above: dict[str, int] = {"": -1}
+
+    def last_above(path: str) -> int:
+        """Return the last member that makes something else than a directory of what a path is below."""
+        parent = path.rpartition("/")[0]
+        found = above.get(parent)
+        if found is None:  # asked once for each of a few thousand directories
+            found = above[parent] = max(files.get(parent, -1), last_above(parent))
+        return found
+
     for entry in entries:
-        replaced = last[(entry.path, entry.kind in _MARKERS)] != entry.member or (
-            entry.kind not in _MARKERS and any(files.get(path, -1) > entry.member for path in _ancestors(entry.path))
-        )
+        marker = entry.kind in _MARKERS
+        replaced = last[(entry.path, marker)] != entry.member or (not marker and last_above(entry.path) > entry.member)
         if not replaced or _key(entry) in extra:
             yield entry
 
@@ -304,5 +312,15 @@ def _key(entry: Entry) -> Key:
 def _ancestors(path: str) -> Iterator[str]:
     """Yield the directories above a path, nearest first, the root last."""
     while path != "/":
-        path = posixpath.dirname(path)
+        path = path.rpartition("/")[0] or "/"
         yield path
+
+
+def _all_ancestors(entries: Iterable[Entry]) -> set[str]:
+    found: set[str] = set()
+    for entry in entries:
+        for path in _ancestors(entry.path):
+            if path in found:
+                break  # and so are those above it
+            found.add(path)
+    return found
