@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from mlbloat import textdiff
 from mlbloat.errors import RunError
@@ -80,7 +81,7 @@ def test_what_is_missing_added_or_still_there_is_said() -> None:
 )
 def test_every_property_of_an_entry_is_compared(path: str, change: Mapping[str, Any], sentence: str) -> None:
     tree = tree_of(FILES)
-    changed = FileTree({**tree.entries, path: replace(tree[path], **change)}, tree.contents)
+    changed = FileTree({**tree.entries, path: structs.replace(tree[path], **change)}, tree.contents)
     assert differences(changed) == (sentence,)
 
 
@@ -389,7 +390,7 @@ def test_a_database_that_was_cut_must_hold_exactly_what_was_planned() -> None:
     assert wrong == ("/gone: content is not what was planned",)
     longer = compare(tree_of(FILES), tree_of({**FILES, "/gone": "used up"}), b"{}", b"{}", (), rewritten=new)
     assert longer == ("/gone: size in bytes is 7, was 4",)
-    mode = replace(tree_of({**FILES, "/gone": "used"})["/gone"], mode=0o600)
+    mode = structs.replace(tree_of({**FILES, "/gone": "used"})["/gone"], mode=0o600)
     tree = tree_of({**FILES, "/gone": "used"})
     changed = FileTree({**tree.entries, "/gone": mode}, tree.contents)
     assert compare(tree_of(FILES), changed, b"{}", b"{}", (), rewritten=new) == ("/gone: mode is 0600, was 0644",)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from msgspec import structs
+
 import mlbloat
 from mlbloat import metrics, runtime, verify
 from mlbloat import slim as slimming
@@ -108,9 +110,9 @@ def needed_by(missed: tuple[Use, ...], tree: FileTree, inventory: Inventory, con
     """Return what missed files cannot load without, kept at every level: else each round would find one file more."""
     if not missed:
         return ()
-    roots = tuple(replace(use, level=Level.TRACED) for use in missed)
+    roots = tuple(structs.replace(use, level=Level.TRACED) for use in missed)
     uses = static.follow(tree, inventory, config, roots, ())
-    return tuple(replace(use, level=Level.SAFE, pinned=True) for use in uses if use.level <= Level.LINKED)
+    return tuple(structs.replace(use, level=Level.SAFE, pinned=True) for use in uses if use.level <= Level.LINKED)
 
 
 def missed(

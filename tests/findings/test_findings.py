@@ -1,8 +1,8 @@
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import BinaryIO
 
 import pytest
+from msgspec import structs
 
 from mlbloat.findings import MAX_PATHS, find
 from mlbloat.model.digest import Digest
@@ -41,7 +41,7 @@ def image_of(*layers: tuple[str, list[Entry]]) -> Image:
                 created_by=created_by,
                 tar_bytes=0,
                 compressed_bytes=None,
-                entries=tuple(replace(entry, layer=number, member=at) for at, entry in enumerate(entries)),
+                entries=tuple(structs.replace(entry, layer=number, member=at) for at, entry in enumerate(entries)),
                 source=NoBytes(),
             )
             for number, (created_by, entries) in enumerate(layers)
@@ -233,8 +233,8 @@ def test_content_that_a_later_layer_deletes_or_overwrites_is_found_per_pair_of_l
     )
     tree = FileTree(
         {
-            "/keep": replace(image.layers[0].entries[0], inode=(0, 0)),
-            "/over": replace(image.layers[2].entries[0], inode=(2, 0)),
+            "/keep": structs.replace(image.layers[0].entries[0], inode=(0, 0)),
+            "/over": structs.replace(image.layers[2].entries[0], inode=(2, 0)),
         },
         NOTHING,
     )
@@ -264,13 +264,13 @@ def test_whatever_hides_content_names_its_layer(hider: Entry) -> None:
 
 def test_content_that_still_has_a_name_is_not_shadowed() -> None:
     image = image_of(("one", [file("/a", 9)]), ("two", [Entry(path="/a", kind=Kind.WHITEOUT)]))
-    tree = FileTree({"/b": replace(image.layers[0].entries[0], path="/b", inode=(0, 0))}, NOTHING)
+    tree = FileTree({"/b": structs.replace(image.layers[0].entries[0], path="/b", inode=(0, 0))}, NOTHING)
     assert shadowed(image, tree) == ()
 
 
 def test_a_path_twice_in_one_layer_is_shadowed_by_that_layer() -> None:
     image = image_of(("one", [file("/a", 9), file("/a", 2)]))
-    tree = FileTree({"/a": replace(image.layers[0].entries[1], inode=(0, 1))}, NOTHING)
+    tree = FileTree({"/a": structs.replace(image.layers[0].entries[1], inode=(0, 1))}, NOTHING)
     (found,) = shadowed(image, tree)
     assert found.bytes == 9
     assert found.advice == "RUN one"

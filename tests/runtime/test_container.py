@@ -1,7 +1,7 @@
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from mlbloat.errors import RunError
 from mlbloat.model.container import Container
@@ -128,7 +128,7 @@ def test_new_privileges_are_for_images_that_have_a_use_for_them(
 ) -> None:
     tree = _tree()
     entries = {entry.path: entry for entry in tree.values()}
-    entries["/usr/bin/tool"] = replace(entries["/usr/bin/tool"], **change)
+    entries["/usr/bin/tool"] = structs.replace(entries["/usr/bin/tool"], **change)
     config = ImageConfig(document=b"{}", command=("/srv/app/start",), user=user)
     container = container_of(config, Run(name="r"), FileTree(entries, tree.contents))
     assert container.new_privileges is allowed

@@ -2,11 +2,11 @@ import errno
 import io
 import os
 import stat
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from msgspec import structs
 
 from mlbloat.errors import BadImageError, EngineError
 from mlbloat.model.filetree import Entry, FileTree, Kind
@@ -32,8 +32,8 @@ def test_kinds_modes_times_and_links_are_those_of_the_tree(tmp_path: Path) -> No
     tree = tree_of({"/d/f": "content", "/d/h": Hard("/d/f"), "/l": Link("/d/../etc"), "/s": "#!x"})
     tree = _with(
         tree,
-        replace(tree["/d"], mode=0o555, mtime=1000.5),
-        replace(tree["/d/f"], mode=0o640, mtime=2000.25),
+        structs.replace(tree["/d"], mode=0o555, mtime=1000.5),
+        structs.replace(tree["/d/f"], mode=0o640, mtime=2000.25),
         Entry(path="/d/fifo", kind=Kind.FIFO, mode=0o620, mtime=7),
     )
     unpack(tree, tmp_path / "root")
@@ -53,7 +53,7 @@ def test_kinds_modes_times_and_links_are_those_of_the_tree(tmp_path: Path) -> No
 def test_extended_attributes_come_along_but_not_those_that_steer_an_overlay(tmp_path: Path) -> None:
     tree = tree_of({"/f": "x"})
     attributes = (("user.note", b"kept"), ("user.overlay.redirect", b"/etc"))
-    tree = _with(tree, replace(tree["/f"], xattrs=attributes))
+    tree = _with(tree, structs.replace(tree["/f"], xattrs=attributes))
     unpack(tree, tmp_path / "root")
     found = os.listxattr(tmp_path / "root/f")
     assert [name for name in found if name.startswith("user.")] in (["user.note"], [])  # not on every file system
@@ -78,7 +78,7 @@ def test_nothing_is_written_outside(tmp_path: Path, entry: Entry, text: str) -> 
 def test_content_of_another_length_is_refused(tmp_path: Path) -> None:
     tree = tree_of({"/f": "four"})
     with pytest.raises(BadImageError, match="'/f': it has 4 bytes, not 9"):
-        unpack(_with(tree, replace(tree["/f"], size_bytes=9)), tmp_path / "root")
+        unpack(_with(tree, structs.replace(tree["/f"], size_bytes=9)), tmp_path / "root")
 
 
 def test_a_full_disk_is_named_with_what_is_needed(tmp_path: Path) -> None:
@@ -106,5 +106,5 @@ def test_content_is_read_once_for_all_names_of_a_file(tmp_path: Path) -> None:
 def test_without_root_no_set_id_program_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     tree = tree_of({"/su": "#!x"})
-    unpack(_with(tree, replace(tree["/su"], mode=0o4755)), tmp_path / "root")
+    unpack(_with(tree, structs.replace(tree["/su"], mode=0o4755)), tmp_path / "root")
     assert (tmp_path / "root/su").stat().st_mode & 0o7777 == 0o755

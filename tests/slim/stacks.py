@@ -8,9 +8,11 @@ import io
 import json
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import structs
 
 from mlbloat.model.digest import Digest
 from mlbloat.model.filetree import Entry, FileTree, Kind
@@ -27,7 +29,7 @@ class LayerContents:
 
     def open(self, entry: Entry) -> BinaryIO:
         layer, member = entry.inode
-        return self.image.layers[layer].source.open(replace(entry, layer=layer, member=member))
+        return self.image.layers[layer].source.open(structs.replace(entry, layer=layer, member=member))
 
 
 def image_of(
@@ -95,7 +97,7 @@ def _extract(upper: dict[str, Entry], entry: Entry, lower: Mapping[str, Entry]) 
         _extract(upper, Entry(path=parent, kind=Kind.DIRECTORY, mode=0o755, layer=entry.layer, member=-1), lower)
     if entry.kind is Kind.HARDLINK:
         target = upper.get(entry.target) or lower[entry.target]
-        entry = replace(target, path=entry.path, layer=entry.layer, member=entry.member)
+        entry = structs.replace(target, path=entry.path, layer=entry.layer, member=entry.member)
     _put(upper, entry)
 
 

@@ -5,10 +5,10 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from mlbloat.image import load, squash
 from mlbloat.model.filetree import FileTree
@@ -46,10 +46,10 @@ def judged(tree: FileTree, *kept: str, touched: tuple[str, ...] = (), how: Use =
     marks = {each.path: each for each in marks_keeping(tree, *(kept or KEPT))}
     marks |= {path: mark(path, Level.LINKED, pinned=True) for path in pinned & marks.keys()}
     for path, each in marks.items():
-        uses = tuple(replace(use, reason=Reason.METADATA) for use in each.uses)
+        uses = tuple(structs.replace(use, reason=Reason.METADATA) for use in each.uses)
         if path in touched:
-            uses += (replace(how, path=path),)
-        marks[path] = replace(each, uses=uses)
+            uses += (structs.replace(how, path=path),)
+        marks[path] = structs.replace(each, uses=uses)
     return tuple(marks.values())
 
 

@@ -7,10 +7,10 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from mlbloat.errors import PublishError
 from mlbloat.image import load, squash
@@ -229,9 +229,9 @@ def json_config(image: Image) -> dict[str, object]:
 
 def timeless(tree: FileTree) -> FileTree:
     """Without times, which a build sets for directories, and without the root, which it makes itself."""
-    entries = {path: replace(entry, mtime=0.0) for path, entry in tree.items() if path != "/"}
+    entries = {path: structs.replace(entry, mtime=0.0) for path, entry in tree.items() if path != "/"}
     return FileTree({path: _mode(entry) for path, entry in entries.items()}, tree.contents)
 
 
 def _mode(entry: Entry) -> Entry:
-    return replace(entry, mode=0o777) if entry.kind is Kind.SYMLINK else entry
+    return structs.replace(entry, mode=0o777) if entry.kind is Kind.SYMLINK else entry

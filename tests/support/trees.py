@@ -2,8 +2,9 @@
 
 import io
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import BinaryIO
+
+from msgspec import structs
 
 from mlbloat.model.filetree import Entry, FileTree, Kind
 
@@ -46,7 +47,7 @@ def tree_of(files: Mapping[str, bytes | str | None]) -> FileTree:
             )
         elif isinstance(value, Hard):
             first = entries[str(value)]
-            entries[path] = replace(first, path=path, member=number)
+            entries[path] = structs.replace(first, path=path, member=number)
         else:
             content = value.encode() if isinstance(value, str) else value
             mode = 0o755 if content.startswith((b"#!", b"\x7fELF")) else 0o644

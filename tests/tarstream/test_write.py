@@ -31,7 +31,9 @@ def tar_of(entries: tuple[Entry, ...]) -> bytes:
 
 def test_what_is_written_is_read_back() -> None:
     found = index(io.BytesIO(tar_of(ENTRIES)), name="layer")
-    plain = [Entry(**{f: getattr(e, f) for f in Entry.__slots__ if f not in ("member", "inode")}) for e in found]
+    plain = [
+        Entry(**{f: getattr(e, f) for f in Entry.__struct_fields__ if f not in ("member", "inode")}) for e in found
+    ]
     assert tuple(plain) == ENTRIES
 
 

@@ -8,7 +8,7 @@ import typer
 
 from mlbloat.cli import output
 from mlbloat.errors import UsageError
-from mlbloat.model.use import Level
+from mlbloat.model.level import Level
 from mlbloat.model.workload import Workload
 
 if TYPE_CHECKING:

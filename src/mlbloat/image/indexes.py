@@ -6,9 +6,10 @@ many records. Names are bytes, because a path may hold what is no text.
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
+from msgspec.structs import replace
 
 from mlbloat.cache import Cache
 from mlbloat.model.filetree import Entry, Kind

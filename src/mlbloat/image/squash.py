@@ -10,8 +10,10 @@ https://www.kernel.org/doc/html/latest/filesystems/overlayfs.html
 
 import posixpath
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import BinaryIO
+
+from msgspec.structs import replace
 
 from mlbloat.errors import BadImageError
 from mlbloat.model.filetree import MAX_LINKS, Contents, Entry, FileTree, Kind

@@ -11,6 +11,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import BinaryIO, Protocol
 
+import msgspec
+
 MAX_LINKS = 40
 """Symbolic links followed in one look-up before it counts as a loop, as in Linux (path_resolution(7))."""
 
@@ -33,8 +35,7 @@ class Kind(StrEnum):
     """Only in a layer's own entries: `path` is the directory whose lower content is hidden."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One member of one layer."""
 
     path: str

@@ -1,7 +1,8 @@
 """The verdict on each file of an image."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from mlbloat.model.use import Level, Use
 
@@ -14,8 +15,7 @@ class FileClass(StrEnum):
     UNUSED = "unused"
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(msgspec.Struct, frozen=True, gc=False):
     path: str
     level: Level | None
     """The lowest level that keeps it; None: nothing reaches it."""

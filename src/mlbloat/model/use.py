@@ -1,27 +1,14 @@
 """Evidence that a file is needed, from a traced run or from static reach."""
 
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
-from typing import Literal
+from enum import StrEnum
 
+import msgspec
+
+from mlbloat.model.level import Level, LevelName
 from mlbloat.model.step import Step
 
-LevelName = Literal["traced", "linked", "safe", "package"]
-_NAMES: tuple[LevelName, ...] = ("traced", "linked", "safe", "package")
-
-
-class Level(IntEnum):
-    """Keep levels; each contains the ones before it (docs/keep-levels.md)."""
-
-    TRACED = 0
-    LINKED = 1
-    SAFE = 2
-    PACKAGE = 3
-
-    @property
-    def label(self) -> LevelName:
-        """The name that `--keep` takes."""
-        return _NAMES[self]
+__all__ = ["Access", "Action", "Level", "LevelName", "Origin", "Reason", "RunRecord", "Use"]
 
 
 class Action(StrEnum):
@@ -37,8 +24,7 @@ class Action(StrEnum):
     """Renamed, linked, removed, its mode or owner changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(msgspec.Struct, frozen=True, gc=False):
     """One path that a process named, once per action, in order of first use."""
 
     path: str
@@ -75,8 +61,7 @@ class Reason(StrEnum):
     REPAIRED = "missed on the slim image by"
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(msgspec.Struct, frozen=True, gc=False):
     """One reason to keep one path."""
 
     path: str

@@ -10,12 +10,13 @@ import json
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
+from msgspec import structs
 
 from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.image import Image
@@ -105,7 +106,7 @@ def _databases(tree: FileTree, plan: Plan) -> Iterator[bytes]:
     """Yield a tar of the package databases that are cut: as such their modes, owners and times survive."""
     for path in plan.cut:
         content = plan.rewritten[tree[path].inode]
-        yield encode(replace(tree[path], size_bytes=len(content)))
+        yield encode(structs.replace(tree[path], size_bytes=len(content)))
         yield content
         yield padding(len(content))
     yield from end_of_archive(0)

@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from mlbloat.errors import BadImageError
 from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.image import Image
@@ -111,7 +113,7 @@ def _with_new_contents(layer: LayerPlan, rewritten: Mapping[Key, bytes]) -> Laye
     for entry in layer.members:
         inode = entry.inode if entry.member == _NO_MEMBER else _key(entry)
         new = rewritten.get(inode) if entry.kind is Kind.FILE else None
-        renewed = replace(entry, member=_NO_MEMBER, inode=inode, size_bytes=len(new or b""))
+        renewed = structs.replace(entry, member=_NO_MEMBER, inode=inode, size_bytes=len(new or b""))
         members.append(entry if new is None else renewed)
     return replace(layer, members=tuple(members), untouched=layer.untouched and tuple(members) == layer.members)
 
@@ -241,9 +243,9 @@ def _one_layer(image: Image, tree: FileTree, kept: frozenset[str]) -> tuple[Laye
     for entry in tree.values():
         if entry.path not in kept or (entry.path == "/" and entry.member == _NO_MEMBER):
             continue
-        member = replace(entry, member=_NO_MEMBER)
+        member = structs.replace(entry, member=_NO_MEMBER)
         if entry.kind is Kind.FILE and first.setdefault(entry.inode, entry.path) != entry.path:
-            member = replace(member, kind=Kind.HARDLINK, size_bytes=0, target=first[entry.inode], xattrs=())
+            member = structs.replace(member, kind=Kind.HARDLINK, size_bytes=0, target=first[entry.inode], xattrs=())
         members.append(member)
     removed = sum(len(layer.entries) for layer in image.layers) - len(members)
     return (LayerPlan(layer=len(image.layers) - 1, members=tuple(members), removed=removed),) if members else ()

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec import structs
+
 from mlbloat.model.digest import Digest
 from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.image import Image
@@ -42,9 +44,9 @@ def _members(tree: FileTree, plan: Plan) -> Iterator[Entry]:
     for path, entry in tree.items():
         if path not in wanted and path not in above:
             continue
-        member = replace(entry, member=-1)
+        member = structs.replace(entry, member=-1)
         if entry.kind is Kind.FILE and first.setdefault(entry.inode, path) != path:
-            member = replace(member, kind=Kind.HARDLINK, size_bytes=0, target=first[entry.inode], xattrs=())
+            member = structs.replace(member, kind=Kind.HARDLINK, size_bytes=0, target=first[entry.inode], xattrs=())
         yield member
 
 

@@ -13,8 +13,10 @@ import posixpath
 import re
 import tarfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
+
+from msgspec.structs import replace
 
 from mlbloat.errors import BadImageError
 from mlbloat.model.filetree import Entry, Kind

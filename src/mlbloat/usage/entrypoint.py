@@ -4,7 +4,8 @@ import posixpath
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from mlbloat import runtime
 from mlbloat.model.filetree import Entry, FileTree, Kind

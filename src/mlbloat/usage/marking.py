@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from mlbloat.model.filetree import FileTree
 from mlbloat.model.mark import FileClass, Mark
 from mlbloat.model.package import Inventory, Package
@@ -84,7 +86,7 @@ def _classify(uses: list[Use], traced: bool) -> FileClass:
 def _verdict(uses: list[Use], file_class: FileClass, dropped_by: str) -> _Inode:
     ordered = tuple(sorted(set(uses), key=_order)) if len(uses) > 1 else tuple(uses)
     if dropped_by:
-        return _Inode(None, FileClass.UNUSED, tuple(replace(use, pinned=False) for use in ordered), dropped_by)
+        return _Inode(None, FileClass.UNUSED, tuple(structs.replace(use, pinned=False) for use in ordered), dropped_by)
     return _Inode(ordered[0].level, file_class, ordered)
 
 

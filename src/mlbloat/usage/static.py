@@ -3,7 +3,8 @@
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from mlbloat.cache import Cache, NoCache
 from mlbloat.model.filetree import FileTree

@@ -3,10 +3,11 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from itertools import islice, zip_longest
 from types import MappingProxyType
 from typing import Any
+
+from msgspec import structs
 
 from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.label import LABELS
@@ -52,7 +53,7 @@ def _tree_differences(
             yield f"{plain(path)} was to be removed and is still there"
         else:
             if path in rewritten:
-                before = replace(before, size_bytes=len(rewritten[path]))
+                before = structs.replace(before, size_bytes=len(rewritten[path]))
             for what in _entry_differences(before, after):
                 yield f"{plain(path)}: {what}"
     yield from _link_differences(original, slim)
