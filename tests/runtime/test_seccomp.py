@@ -10,9 +10,9 @@ _ERRNO = 0x00050000
 _MACHINES = tuple(NATIVE)
 
 
-def _run(program: bytes, architecture: int, number: int, first: int = 0) -> int:
+def _run(program: bytes, architecture: int, number: int, first: int = 0, fourth: int = 0) -> int:
     """Interpret the few instructions that the filter uses (linux/bpf_common.h)."""
-    data = struct.pack("<iIQ6Q", number, architecture, 0, first, 0, 0, 0, 0, 0)
+    data = struct.pack("<iIQ6Q", number, architecture, 0, first, 0, 0, fourth, 0, 0)
     instructions = list(struct.iter_unpack("=HBBI", program))
     position = accumulator = 0
     while True:
@@ -73,3 +73,20 @@ def test_the_section_for_runc_names_the_listener_only_when_something_is_listened
     assert traced["listenerPath"] == "/run/listener"
     assert traced["syscalls"][-1] == {"names": ["open", "stat"], "action": "SCMP_ACT_NOTIFY"}
     assert "listenerPath" not in seccomp.oci_section("x86_64", frozenset(), "/run/listener")
+
+
+@pytest.mark.parametrize("machine", _MACHINES)
+def test_only_what_is_fstat_by_another_name_passes_unseen(machine: str) -> None:
+    program = seccomp.filter_program(machine, frozenset({"newfstatat"}))
+    architecture = NATIVE[machine][0]
+    number = NUMBERS[architecture]["newfstatat"]
+    descriptor, here, empty, no_follow = 5, 0xFFFF_FFFF_FFFF_FF9C, 0x1000, 0x100
+
+    def answer(directory: int, flags: int) -> int:
+        return _run(program, AUDIT_ARCH[architecture], number, directory, flags)
+
+    assert answer(descriptor, empty) == seccomp.ALLOW
+    assert {answer(here, empty), answer(descriptor, 0), answer(descriptor, empty | no_follow)} == {seccomp.NOTIFY}
+    assert answer(here & 0xFFFF_FFFF, empty) == seccomp.NOTIFY
+    section = seccomp.oci_section(machine, frozenset({"newfstatat", "open"}), "/run/listener")
+    assert [rule["names"] for rule in section["syscalls"][-3:]] == [["open"], ["newfstatat"], ["newfstatat"]]

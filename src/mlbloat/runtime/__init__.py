@@ -7,7 +7,7 @@ from mlbloat.runtime.dockerclient import ContextError
 from mlbloat.runtime.dockerclient import connect as connect_docker
 from mlbloat.runtime.doctor import Check, doctor
 from mlbloat.runtime.engine import Engine
-from mlbloat.runtime.kernel import open_inside
+from mlbloat.runtime.kernel import kernel_version, open_inside
 from mlbloat.runtime.listener import Listener
 from mlbloat.runtime.podman import NoSuchImageError, Podman
 from mlbloat.runtime.podman import find as find_podman
@@ -33,6 +33,7 @@ __all__ = [
     "doctor",
     "find_podman",
     "find_program",
+    "kernel_version",
     "open_inside",
     "printed",
     "remove_tree",

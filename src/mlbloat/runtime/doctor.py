@@ -41,10 +41,9 @@ def doctor() -> tuple[Check, ...]:
 
 def _kernel() -> Check:
     release, machine = os.uname().release, os.uname().machine
-    numbers = tuple(int(part) for part in release.split("-")[0].split(".")[:2] if part.isdigit())
     return Check(
         name="kernel",
-        ok=numbers >= _OLDEST_KERNEL,
+        ok=kernel.kernel_version() >= _OLDEST_KERNEL,
         detail=f"Linux {release} on {machine}",
         remedy="tracing needs Linux 5.5 or later",
     )

@@ -101,6 +101,12 @@ def _check(result: int, what: str) -> int:
     return result
 
 
+def kernel_version() -> tuple[int, ...]:
+    """Return the first two numbers of the running kernel's release."""
+    parts = os.uname().release.split("-")[0].split(".")[:2]
+    return tuple(int(part) for part in parts if part.isdigit())
+
+
 def mount(source: str, target: str, kind: str | None = None, flags: int = 0, options: str | None = None) -> None:
     data = None if options is None else os.fsencode(options)
     file_system = None if kind is None else kind.encode()

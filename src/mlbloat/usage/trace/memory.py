@@ -25,7 +25,7 @@ class Memory:
     def string(self, thread: int, address: int) -> bytes | None:
         """Return the bytes up to the first zero, at most PATH_MAX; None when they cannot be read."""
         # A read stops before a page that is not there, and a string may end just before one.
-        found = self._read(thread, address, min(_PAGE_BYTES - address % _PAGE_BYTES, _FIRST_BYTES))
+        found = self._read(thread, address, _FIRST_BYTES)
         while found is not None:
             end = found.find(b"\0")
             if end >= 0:
