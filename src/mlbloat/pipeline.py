@@ -141,7 +141,10 @@ def _prove(
     with talk.stage("writing the slim image"):
         marks = _marks(request, original, analysis.inventory, records, missed) if missed else analysis.marks
         inventory = analysis.inventory if wanted.cut_metadata else None
-        plan = slimming.make_plan(original.image, tree, marks, request.keep, inventory=inventory, squash=wanted.squash)
+        looked = tracing.seen_directories(records, tree)
+        plan = slimming.make_plan(
+            original.image, tree, marks, request.keep, inventory=inventory, squash=wanted.squash, looked=looked
+        )
         labels = proving.labels(original.image, tree, records, request.keep) if wanted.labels else {}
         written = slimming.write(original.image, plan, space / "layout", method=wanted.method, labels=labels)
     slimmed = _open(_layout(request, written.directory), space / "slim", NoCache(), talk)

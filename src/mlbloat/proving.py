@@ -56,7 +56,8 @@ def allowed(original: FileTree, slim: FileTree) -> Planned:
     """What any slim image of an original may differ in: files that are gone, and databases that say so."""
     there = frozenset(slim)
     cut = slimming.cut_databases(original, take_inventory(original), there, frozenset())
-    gone = tuple(path for path in original if path not in there and _may_go(original, cut.directories, path))
+    directories = cut.directories | slimming.emptied(original, there, ())
+    gone = tuple(path for path in original if path not in there and _may_go(original, directories, path))
     same_size = {path: new for path, new in cut.rewritten.items() if path in slim and slim[path].size_bytes == len(new)}
     return Planned(gone, same_size, None)
 

@@ -109,6 +109,23 @@ def test_status_loses_stanzas_and_conffiles_and_nothing_else(slim: FileTree) -> 
     assert text(slim, "/var/lib/dpkg/info/lib.md5sums") == "0" * 32 + "  usr/lib/lib.so\n"
 
 
+STATES = "/var/lib/apt/extended_states"
+
+
+@pytest.mark.parametrize("touched", [(), (STATES,)])
+def test_extended_states_lose_the_packages_that_status_loses(tmp_path: Path, touched: tuple[str, ...]) -> None:
+    states = "".join(
+        f"Package: {name}\nArchitecture: amd64\nAuto-Installed: {auto}\n\n"
+        for name, auto in (("lib", 1), ("extra", 1), ("lonely", 0), ("base", 1), ("never-installed", 1))
+    )
+    image = opened(tmp_path, {**dict(LAYER), STATES: states})
+    _, slim = slimmed(image, cut(image, *KEPT, STATES, touched=touched), tmp_path)
+    named = [line.removeprefix("Package: ") for line in text(slim, STATES).split("\n") if line.startswith("Package: ")]
+    assert named == (
+        ["lib", "extra", "lonely", "base", "never-installed"] if touched else ["lib", "base", "never-installed"]
+    )
+
+
 def test_a_record_loses_rows_and_a_distribution_that_is_gone_its_directory(slim: FileTree) -> None:
     assert text(slim, f"{SITE}/pylib-1.0.dist-info/RECORD") == (
         "pylib/__init__.py,sha256=abc,3\npylib-1.0.dist-info/METADATA,,\npylib-1.0.dist-info/RECORD,,\n"

@@ -16,6 +16,7 @@ from mlbloat.slim.destination import (
     usual_method,
 )
 from mlbloat.slim.dockerfile import DockerfileResult, slimmed_dockerfile
+from mlbloat.slim.emptied import emptied
 from mlbloat.slim.layers import SlimLayer
 from mlbloat.slim.layout import SlimImage, write
 from mlbloat.slim.options import SlimOptions
@@ -39,6 +40,7 @@ __all__ = [
     "check_destinations",
     "cut_databases",
     "cyclonedx",
+    "emptied",
     "make_plan",
     "parse_destination",
     "parse_method",

@@ -19,6 +19,7 @@ from mlbloat.model.package import Inventory
 from mlbloat.model.plan import LayerPlan, Plan
 from mlbloat.model.use import Level, Reason
 from mlbloat.slim.databases import Cut, cut_databases
+from mlbloat.slim.emptied import emptied
 
 _MARKERS = (Kind.WHITEOUT, Kind.OPAQUE)
 
@@ -50,13 +51,15 @@ def make_plan(
     *,
     inventory: Inventory | None = None,
     squash: bool = False,
+    looked: Iterable[str] = (),
 ) -> Plan:
     """Plan the slim image at a keep level, with its layers kept apart or as one.
 
-    With an inventory, package databases are cut to what is left; without one they stay whole.
+    With an inventory, package databases are cut to what is left; without one they stay whole. `looked` are the
+    directories that a run looked at.
 
-    Directories, links and special files of the merged tree all stay: they weigh nothing and their loss breaks programs
-    in odd ways. A regular file without a mark stays too, because nobody has shown that nothing reaches it.
+    Links, special files and nearly all directories of the merged tree stay: they weigh nothing and their loss breaks
+    programs in odd ways. A regular file without a mark stays too, because nobody has shown that nothing reaches it.
     """
     if not squash:
         _require_links(image, tree)
@@ -68,14 +71,16 @@ def make_plan(
         still = {entry.inode for entry in tree.files() if entry.path not in cut.removed}
         inodes, extra = _closed(stack, tree, wanted & still)
     kept = _kept(tree, inodes) - cut.directories
+    directories = cut.directories | emptied(tree, kept, looked)
+    kept -= directories
     rewritten = {tree[path].inode: content for path, content in cut.rewritten.items() if path in kept}
     layers = _one_layer(image, tree, kept) if squash else _layers(image, tree, kept, extra)
     return Plan(
         keep=keep,
         layers=tuple(_with_new_contents(layer, rewritten) for layer in layers),
         kept=kept,
-        removed=tuple(path for path in tree if path not in kept and path not in cut.directories),
-        removed_directories=tuple(sorted(cut.directories)),
+        removed=tuple(path for path in tree if path not in kept and path not in directories),
+        removed_directories=tuple(sorted(directories)),
         rewritten=rewritten,
         cut=tuple(path for path in cut.rewritten if path in kept),
         flags=cut.flags,

@@ -5,7 +5,7 @@ import pytest
 from mlbloat.model.filetree import FileTree
 from mlbloat.model.image import ImageConfig
 from mlbloat.model.use import Access, Action, Level, Reason, RunRecord
-from mlbloat.usage.trace import uses_of
+from mlbloat.usage.trace import seen_directories, uses_of
 from tests.support.trees import Link, tree_of
 
 _CONFIG = ImageConfig(document=b"{}", environment=(("PATH", "/opt/tools/bin:/usr/bin"), ("PYTHONPATH", "/extra")))
@@ -16,7 +16,14 @@ _BY_PYTHON = ("/usr/lib/python3.11/encodings/__init__.py", _LOOKED_UP)
 
 def _named(tree: FileTree, *accesses: tuple[str, Action], config: ImageConfig = _CONFIG) -> dict[str, bool]:
     """Run; returns what is kept for a listing, and whether at every level."""
-    record = RunRecord(
+    record = _record(*accesses)
+    uses = [use for use in uses_of((record,), tree, config) if use.reason is Reason.LISTED]
+    assert {(use.level, use.by) for use in uses} <= {(Level.SAFE, "run 'train'")}
+    return {use.path: use.pinned for use in uses}
+
+
+def _record(*accesses: tuple[str, Action]) -> RunRecord:
+    return RunRecord(
         name="train",
         engine="e",
         tracer="t",
@@ -26,9 +33,6 @@ def _named(tree: FileTree, *accesses: tuple[str, Action], config: ImageConfig = 
         stderr=b"",
         accesses=tuple(Access(path, action) for path, action in accesses),
     )
-    uses = [use for use in uses_of((record,), tree, config) if use.reason is Reason.LISTED]
-    assert {(use.level, use.by) for use in uses} <= {(Level.SAFE, "run 'train'")}
-    return {use.path: use.pinned for use in uses}
 
 
 def test_names_in_a_listed_directory_are_kept_at_every_level_and_what_links_point_to_from_safe_on() -> None:
@@ -129,3 +133,15 @@ def test_the_working_directory_is_searched_by_python_only() -> None:
     assert _named(modules, _BY_PYTHON, listed, config=config) == {}
     assert _named(modules, listed, config=config) == {"/work/code.py": True, "/work/data": True}
     assert _named(tree_of({"/work/data": "d"}), _BY_PYTHON, listed, config=config) == {"/work/data": False}
+
+
+def test_directories_are_seen_by_name_and_by_listing_what_holds_no_modules() -> None:
+    files = ("/d/named/x", "/d/listed/below/deep/x", "/site-packages/package/__init__.py", "/d/other/x")
+    tree = tree_of({**dict.fromkeys(files, "x"), "/link": Link("/d/named")})
+    accesses = (("/link", _LOOKED_UP), ("/d/listed", _LISTED), ("/site-packages", _LISTED), ("/d/other/x", _OPENED))
+    assert seen_directories((_record(*accesses, ("/gone", _LOOKED_UP)),), tree) == {
+        "/d/named",
+        "/d/listed",
+        "/d/listed/below",
+        "/site-packages",
+    }

@@ -1,5 +1,7 @@
 """dpkg: `status` loses the stanzas of packages that are gone, `info/*.list` and `*.md5sums` the files.
 
+So does APT's `extended_states`, which says which packages were pulled in (apt-mark(8)).
+
 deb822(5), dpkg-query(1); https://github.com/GoogleContainerTools/distroless/blob/main/PACKAGE_METADATA.md (status.d).
 A stanza is removed, not marked as deinstalled: scanners count those that are.
 """
@@ -13,6 +15,7 @@ from mlbloat.slim.databases.left import Cut, Left, coded
 
 MANAGER = Manager.APT
 _STATUS = "/var/lib/dpkg/status"
+_EXTENDED_STATES = "/var/lib/apt/extended_states"
 _OWN = ("/var/lib/dpkg/info/", "/var/lib/dpkg/status.d/")
 _BLANK = re.compile(r"(\n(?:[ \t\r]*\n)+)")
 _FIELD = re.compile(r"(?m)^(Package|Architecture): *(\S+)")
@@ -26,6 +29,9 @@ def cut(packages: tuple[Package, ...], stay: frozenset[str], left: Left, changed
         return Cut()  # a run read it, or a rule keeps it: everything it names stays named
     gone = {package.name for package in packages if package.key not in stay}
     rewritten = {} if status not in left.tree else {status: _stanzas(left.read(status), packages, gone, left)}
+    states = left.tree.find(_EXTENDED_STATES).path
+    if left.free(states):
+        rewritten[states] = _without(gone, left.read(states), packages)
     removed: set[str] = set()
     for package in packages:
         own = [path for path in package.files if path.startswith(_OWN) and path in left.kept]
@@ -41,14 +47,22 @@ def cut(packages: tuple[Package, ...], stay: frozenset[str], left: Left, changed
 
 
 def _stanzas(text: str, packages: tuple[Package, ...], gone: set[str], left: Left) -> bytes:
+    kept = _staying(text, packages, gone)
+    return coded("".join(_without_lost_conffiles(stanza, left) + blank for stanza, blank in kept))
+
+
+def _without(gone: set[str], text: str, packages: tuple[Package, ...]) -> bytes:
+    return coded("".join(stanza + blank for stanza, blank in _staying(text, packages, gone)))
+
+
+def _staying(text: str, packages: tuple[Package, ...], gone: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield stanzas of packages that are not gone, each with the blank lines after it."""
     names = {package.name for package in packages}
     parts = _BLANK.split(text)
-    kept = []
     for number in range(0, len(parts), 2):
         stanza, blank = parts[number], "".join(parts[number + 1 : number + 2])
         if _name(stanza, names) not in gone:
-            kept.append(_without_lost_conffiles(stanza, left) + blank)
-    return coded("".join(kept))
+            yield stanza, blank
 
 
 def _name(stanza: str, names: set[str]) -> str:

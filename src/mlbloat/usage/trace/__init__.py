@@ -9,11 +9,20 @@ from mlbloat.model.use import RunRecord
 from mlbloat.model.workload import Run
 from mlbloat.runtime import Engine, container_of
 from mlbloat.usage.trace import covered, tracers
-from mlbloat.usage.trace.listed import listed_by
+from mlbloat.usage.trace.listed import listed_by, seen_directories
 from mlbloat.usage.trace.profile import load_profile, profile_file, profile_text
 from mlbloat.usage.trace.touched import missing_of, uses_of
 
-__all__ = ["listed_by", "load_profile", "missing_of", "profile_file", "profile_text", "trace", "uses_of"]
+__all__ = [
+    "listed_by",
+    "load_profile",
+    "missing_of",
+    "profile_file",
+    "profile_text",
+    "seen_directories",
+    "trace",
+    "uses_of",
+]
 
 
 def trace(

@@ -87,6 +87,18 @@ def listed_by(record: RunRecord, tree: FileTree) -> Iterator[str]:
             yield from children if len(children) <= _MAX_LISTED else ()
 
 
+def seen_directories(records: Iterable[RunRecord], tree: FileTree) -> frozenset[str]:
+    """Return the directories that runs named, and those whose names they read where no modules are looked for."""
+    seen = set[str]()
+    for access in (access for record in records for access in record.accesses if access.path.startswith("/")):
+        there = tree.find(access.path)
+        if there.entry is not None and there.entry.kind is Kind.DIRECTORY:
+            seen.add(there.path)
+            if access.action is Action.LISTED and not _holds_modules(tree, there.path):
+                seen.update(child for child in tree.children(there.path) if tree[child].kind is Kind.DIRECTORY)
+    return frozenset(seen)
+
+
 class _Imports:
     """Where a run imported modules from, by the order of what the import system asks for.
 
