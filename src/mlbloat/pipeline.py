@@ -81,7 +81,7 @@ def scan(request: Request, talk: Talk = SILENCE) -> Report:
     """Measure an image; with a workload, by what its profile runs touch."""
     with _workspace(request) as (space, cache):
         analysis = _analyse(request, space, cache, talk)
-        return _measure(analysis, talk)
+        return _measure(request, analysis, talk)
 
 
 def slim(
@@ -100,7 +100,7 @@ def slim(
         places = [slimming.settled(place, original.image.reference) for place in places]
         slimming.check_apart(places)  # again: a bare tag may turn out to be the other one
         _require_evidence(request, analysis)
-        report = _measure(analysis, talk)
+        report = _measure(request, analysis, talk)
 
         def prove(missed: tuple[Use, ...] = ()) -> proving.Proof:
             return _prove(request, wanted, analysis, missed, talk)
@@ -318,7 +318,7 @@ def _traced(request: Request, subject: _Subject, run: Run, talk: Talk) -> RunRec
         return replace(record, origin=_origin(subject.image))
 
 
-def _measure(analysis: _Analysis, talk: Talk) -> Report:
+def _measure(request: Request, analysis: _Analysis, talk: Talk) -> Report:
     subject = analysis.subject
     with talk.stage("adding up"):
         found = findings.find(subject.image, subject.tree, analysis.inventory, analysis.marks, subject.cache)
@@ -332,6 +332,7 @@ def _measure(analysis: _Analysis, talk: Talk) -> Report:
             evidence=replace(evidence, flags=(*evidence.flags, *heard.flags)),
             findings=heard.findings,
             silenced=heard.silenced,
+            with_files=request.with_files,
         )
 
 

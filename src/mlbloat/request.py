@@ -27,6 +27,8 @@ class Request:
     """Directory of what earlier runs learnt about layers; None: learn everything again."""
     limits: Limits = field(default_factory=Limits)
     """What an image may ask of this machine."""
+    with_files: bool = False
+    """The report has a row for each file."""
     today: datetime.date = field(default_factory=datetime.date.today)
     """Decides which `ignore:` entries of the workload are over."""
 

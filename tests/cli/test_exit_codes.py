@@ -48,7 +48,7 @@ def test_a_wrong_command_line_is_2_and_names_the_help(mlbloat: Mlbloat, words: l
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["-o", "pdf"], "cannot print a report as 'pdf'; formats are table, json"),
+        (["-o", "pdf"], "cannot print a report as 'pdf'; formats are table, html, "),
         (["-o", "table", "-o", "json"], "cannot print two reports on standard output"),
         (["-o", "json", "-o", "json=-"], "cannot print two reports on standard output"),
         (["-o", "json=/no/such/place/r.json"], "the directory /no/such/place does not exist; make it first"),

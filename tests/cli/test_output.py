@@ -12,7 +12,7 @@ import pytest
 from mlbloat.cli import output
 from mlbloat.cli.talk import Talker
 from mlbloat.errors import MlbloatError
-from mlbloat.report import json, table
+from mlbloat.report import FORMATS, json, table
 from tests.cli.conftest import Asked, Mlbloat
 from tests.support import reports
 
@@ -47,6 +47,39 @@ def test_reports_go_to_every_place_that_is_named(mlbloat: Mlbloat, asked: Asked,
 def test_a_saved_report_is_printed_again_as_it_was(mlbloat: Mlbloat, report_file: Path) -> None:
     assert mlbloat("convert", report_file).stdout == table.render(reports.report())
     assert mlbloat("convert", report_file, "-o", "json").stdout == report_file.read_text()
+
+
+def test_every_format_is_made_of_an_image_and_of_a_report_with_files(
+    mlbloat: Mlbloat, image: Path, tmp_path: Path
+) -> None:
+    words = [word for name in FORMATS for word in ("-o", f"{name}={tmp_path}/{name}")]
+    assert mlbloat("scan", f"oci-archive:{image}", *words).exit == 0
+    again = [word for name in FORMATS for word in ("-o", f"{name}={tmp_path}/{name}.again")]
+    assert mlbloat("convert", tmp_path / "json-files", *again).exit == 0
+    for name in FORMATS:
+        assert (tmp_path / f"{name}.again").read_text() == (tmp_path / name).read_text() != ""
+    assert "/usr/share/never" in (tmp_path / "html").read_text()
+    assert "/usr/share/never" in (tmp_path / "csv-files").read_text()
+
+
+def test_a_report_without_files_says_so_before_anything_is_written(
+    mlbloat: Mlbloat, report_file: Path, tmp_path: Path
+) -> None:
+    ended = mlbloat("convert", report_file, "-o", f"html={tmp_path}/x.html", "-o", f"csv-files={tmp_path}/x.csv")
+    assert ended.exit == 2
+    assert (
+        "cannot print this report as csv-files: it has no rows of files; scan the image with -o csv-files"
+        in ended.stderr
+    )
+    assert not (tmp_path / "x.html").exists()
+
+
+@pytest.mark.parametrize(("format_", "wanted"), [("html", True), ("csv-files", True), ("csv", False), ("table", False)])
+def test_files_have_rows_only_for_formats_that_show_them(
+    mlbloat: Mlbloat, asked: Asked, tmp_path: Path, format_: str, wanted: bool
+) -> None:
+    mlbloat("scan", "docker:a", "-o", f"{format_}={tmp_path}/x")
+    assert asked.calls[0].with_files is wanted
 
 
 def test_a_dockerfile_comes_with_its_list(mlbloat: Mlbloat, asked: Asked, tmp_path: Path) -> None:

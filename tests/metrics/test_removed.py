@@ -1,5 +1,7 @@
 """What goes is sorted by how sure it is that nothing needs it; the sorts add up."""
 
+from dataclasses import replace
+
 import pytest
 
 from mlbloat.metrics import measure
@@ -42,12 +44,18 @@ USES = (
 )
 
 
-def removed(*uses: Use, keep: LevelName = "safe", drop: tuple[str, ...] = (), traced: bool = True) -> RemovedReport:
+def removed(
+    *uses: Use,
+    keep: LevelName = "safe",
+    drop: tuple[str, ...] = (),
+    traced: bool = True,
+    inventory: Inventory = INVENTORY,
+) -> RemovedReport:
     found = measure(
         image=image_of(tuple(TREE.values())),
         tree=TREE,
-        inventory=INVENTORY,
-        marks=mark(TREE, INVENTORY, (*USES, *uses), drop=drop, traced=traced),
+        inventory=inventory,
+        marks=mark(TREE, inventory, (*USES, *uses), drop=drop, traced=traced),
         evidence=Evidence(mode="traced" if traced else "static", keep=keep),
     ).removed
     assert found is not None
@@ -64,7 +72,7 @@ def test_each_file_that_goes_is_of_one_sort_with_its_risk() -> None:
         ("medium", 11, "packages that are declared, not loaded"),
         ("medium", 9, "programs that nothing runs"),
         ("medium", 5, "libraries that nothing names"),
-        ("medium", 4, "Python modules that nothing imports"),
+        ("medium", 4, "modules that nothing imports"),
         ("high", 6, "other files of used packages"),
         ("high", 2, "files that no package owns"),
     ]
@@ -76,6 +84,15 @@ def test_the_sorts_add_up_to_what_the_level_does_not_hold(keep: LevelName) -> No
     held = {"traced": 4, "linked": 4, "safe": 8, "package": 54}[keep]
     assert found.size_bytes == sum(part.size_bytes for part in found.parts) == 91 - held
     assert found.low_risk_ratio == sum(part.size_bytes for part in found.parts if part.risk == "low") / (91 - held)
+
+
+def test_a_package_of_which_only_records_stay_is_not_in_use() -> None:
+    record = Use("/site/whole/c.so", Level.LINKED, Reason.METADATA, "the packages", pinned=True)
+    whole = replace(PACKAGES[2], files=("/site/whole/c.so", "/opt/left.bin"), metadata=frozenset(["/site/whole/c.so"]))
+    inventory = Inventory(packages=(whole,), owners=dict.fromkeys(whole.files, (whole,)))
+    assert ("packages of which nothing is needed", 2) in [
+        (part.what, part.size_bytes) for part in removed(record, inventory=inventory).parts
+    ]
 
 
 def test_below_safe_what_another_input_may_need_is_the_riskiest() -> None:

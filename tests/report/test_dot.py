@@ -16,7 +16,7 @@ def test_the_graph_has_a_box_for_each_package_and_an_arrow_for_each_requirement(
     assert '  "apt:we\\"ird\\\\n@/" -> "apt:libx@/";\n' in text
     assert '-> "apt:y@/" [style=dotted, label="recommends"];' in text
     assert text.count("dashed") == 1
-    assert FORMATS["dot"] is dot.render
+    assert FORMATS["dot"].render is dot.render
 
 
 def test_the_more_of_a_package_is_bloat_the_darker_its_box() -> None:

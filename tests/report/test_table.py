@@ -87,7 +87,7 @@ def test_counts_agree_with_their_noun() -> None:
 def test_an_output_is_a_format_and_perhaps_a_file() -> None:
     assert parse_output("json=a=b.json") == Output("json", "a=b.json")
     assert parse_output("table=-") == Output("table", "")
-    with pytest.raises(UsageError, match="cannot print a report as 'pdf'; formats are table, json"):
+    with pytest.raises(UsageError, match="cannot print a report as 'pdf'; formats are table, html, "):
         parse_output("pdf")
 
 

@@ -51,6 +51,7 @@ def scan(
         limit=limit,
         profile=profile,
         keep=keep,
+        outputs=wanted,
     )
     output.check_apart(output.files(wanted), options.files(image, workload, profile))
     output.write(pipeline.scan(asked, Talker(quiet=quiet, verbose=verbose)), wanted)
@@ -115,6 +116,7 @@ def slim(
         limit=limit,
         profile=profile,
         keep=keep,
+        outputs=wanted,
     )
     images = [Path(place.partition(":")[2]) for place in (to, restore) if place]
     output.check_apart(output.files(wanted) + extras, [*options.files(image, workload, profile), *images])

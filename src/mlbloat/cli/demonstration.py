@@ -11,16 +11,18 @@ from mlbloat.cli import options
 from mlbloat.errors import UsageError
 from mlbloat.model.report import Report
 from mlbloat.pipeline import Request
+from mlbloat.report import Output
 
 IMAGE, WORKLOAD = "demo.oci.tar", "demo.yaml"
 
 
 @contextmanager
-def request(engine: str, destination: str) -> Iterator[tuple[Request, str]]:
+def request(engine: str, destination: str, outputs: tuple[Output, ...]) -> Iterator[tuple[Request, str]]:
     """What `mlbloat demo` asks of the pipeline; without a destination the slim image goes when it is reported."""
     directory = _directory()
     image = f"oci-archive:{directory / IMAGE}"
-    asked = options.request(image, None, directory / WORKLOAD, 0.0, engine=engine, platform=None, no_cache=True)
+    workload = directory / WORKLOAD
+    asked = options.request(image, None, workload, 0.0, engine=engine, platform=None, no_cache=True, outputs=outputs)
     with tempfile.TemporaryDirectory(prefix="mlbloat-demo-") as space:
         yield asked, destination or f"oci-archive:{Path(space, 'slim.oci.tar')}"
 

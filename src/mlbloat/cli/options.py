@@ -14,6 +14,7 @@ from mlbloat.model.workload import Workload
 if TYPE_CHECKING:
     from mlbloat.image import Limits
     from mlbloat.pipeline import Request
+    from mlbloat.report import Output
 
 Image = Annotated[
     str,
@@ -74,7 +75,10 @@ Limit = Annotated[
 Outputs = Annotated[
     list[str] | None,
     typer.Option(
-        "-o", "--output", metavar="FORMAT[=FILE]", help="table, json or dot, to a file or stdout; repeatable."
+        "-o",
+        "--output",
+        metavar="FORMAT[=FILE]",
+        help="table, html, json, json-files, csv, csv-files or dot, to a file or stdout; repeatable.",
     ),
 ]
 NoCache = Annotated[
@@ -152,6 +156,7 @@ def request(
     keep: str = Level.SAFE.label,
     limit: list[str] | None = None,
     tracer: str = "auto",
+    outputs: "tuple[Output, ...]" = (),
 ) -> "Request":
     """What a command asks of the pipeline; UsageError for an option that is wrong in itself."""
     from mlbloat import cache, pipeline
@@ -166,6 +171,7 @@ def request(
         platform=platform,
         cache=None if no_cache else cache.usual_directory(),
         limits=_limits(limit or []),
+        with_files=output.want_files(outputs),
     )
 
 

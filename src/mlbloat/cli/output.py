@@ -30,6 +30,13 @@ def outputs(texts: list[str] | None, formats: tuple[str, ...] = ()) -> "tuple[Ou
     return parsed
 
 
+def want_files(wanted: "tuple[Output, ...]") -> bool:
+    """Tell whether a report is to be printed with a row for each file."""
+    from mlbloat.report import FORMATS
+
+    return any(FORMATS[output.format].rows for output in wanted)
+
+
 def files(wanted: "tuple[Output, ...]") -> list[Path]:
     """The files among the places where a report goes."""
     return [Path(output.file) for output in wanted if output.file]
@@ -47,13 +54,15 @@ def check_apart(written: Iterable[Path], read: Iterable[Path]) -> None:
 
 def write(report: "Report", wanted: "tuple[Output, ...]") -> None:
     """Write files first: a reader of standard output who leaves early must not cost them."""
-    from mlbloat.report import FORMATS, table
+    from mlbloat.report import check, render
 
+    for output in wanted:
+        check(report, output.format)
     for output in sorted(wanted, key=lambda output: not output.file):
         if output.file:
-            write_file(Path(output.file), FORMATS[output.format](report))
+            write_file(Path(output.file), render(report, output.format))
         else:
-            put(table.render(report, color=color()) if output.format == "table" else FORMATS[output.format](report))
+            put(render(report, output.format, color=color()))
 
 
 def put(text: str) -> None:

@@ -48,7 +48,7 @@ def demo(
     from mlbloat.cli import demonstration
 
     wanted = output.outputs(outputs)
-    with demonstration.request(engine, to) as (asked, destination):
+    with demonstration.request(engine, to, wanted) as (asked, destination):
         result = pipeline.slim(asked, destination, Talker(quiet=quiet, verbose=verbose))
     output.write(result.report if to else demonstration.not_kept(result.report), wanted)
     if result.failure:

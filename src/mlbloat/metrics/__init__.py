@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mlbloat.metrics.contents import UNOWNED, Content, Sum, contents_of, sum_of
 from mlbloat.metrics.directories import MAX_ORPHANS, directories, orphans
+from mlbloat.metrics.files import files
 from mlbloat.metrics.packages import packages, removable
 from mlbloat.metrics.removed import removed
 from mlbloat.metrics.safeonly import safe_only
@@ -54,11 +55,13 @@ def measure(
     evidence: Evidence,
     findings: tuple[Finding, ...] = (),
     silenced: tuple[SilencedReport, ...] = (),
+    with_files: bool = False,
 ) -> Report:
-    """Add everything up; raises nothing, any tree has a report."""
+    """Add everything up; raises nothing, any tree has a report. With `with_files` it has a row for each file."""
     contents = contents_of(tree, inventory, marks)
     shadowed = _shadowed(image, contents)
     measured = packages(tree, inventory, contents, marks)
+    steps = next_steps(marks)
     return Report(
         image=_image(image, contents.values(), shadowed),
         evidence=evidence,
@@ -70,11 +73,12 @@ def measure(
         directories=directories(tree, contents),
         orphans=orphans(tree, inventory, contents),
         removable=removable(tree, inventory, contents, marks),
-        safe_only=safe_only(contents.values(), inventory, next_steps(marks)),
+        safe_only=safe_only(contents.values(), inventory, steps),
         removed=removed(contents.values(), measured, evidence),
         findings=findings,
         silenced=silenced,
         problems=tuple(map(str, inventory.problems)),
+        files=files(tree, inventory, contents, marks, steps) if with_files else None,
     )
 
 

@@ -1,7 +1,8 @@
 """How sure it is that nothing needs what goes: each removed file is of one sort, and each sort has a risk."""
 
 import posixpath
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from mlbloat.metrics.contents import Content, ratio
@@ -26,6 +27,7 @@ _DOCUMENTATION = _Sort("documentation and licences", "low", "somebody reads them
 _BUILDING = _Sort("headers and static archives", "low", "something is compiled in the container")
 _TESTS = _Sort("tests", "low", "a program imports its tests")
 _RECORDS = _Sort("package records", "low", "something asks for the version of a package that is gone")
+_TRANSLATIONS = _Sort("translations", "low", "somebody sets another language")
 _BYTECODE = _Sort("bytecode", "low", "start-up time without its source being compiled again matters")
 _WHOLE = _Sort("packages of which nothing is needed", "low", "a name that no file of the image states leads there")
 _DECLARED = _Sort(
@@ -34,7 +36,7 @@ _DECLARED = _Sort(
     "a used package loads its dependency by a name made up at run time",
 )
 _LIBRARIES = _Sort("libraries that nothing names", "medium", "a used package makes up the library's name at run time")
-_MODULES = _Sort("Python modules that nothing imports", "medium", "the module's name comes from data or the network")
+_MODULES = _Sort("modules that nothing imports", "medium", "the module's name comes from data or the network")
 _PROGRAMS = _Sort("programs that nothing runs", "medium", "somebody starts them by hand, or by a name from data")
 _DATA = _Sort("other files of used packages", "high", "a used package opens them by names made up at run time")
 _UNOWNED = _Sort("files that no package owns", "high", "the application opens them by names made up at run time")
@@ -54,21 +56,25 @@ _BY_KIND_IN_USE = {
     FileKind.SHARED_LIBRARY: _LIBRARIES,
     FileKind.DEVICE_CODE: _LIBRARIES,
     FileKind.PYTHON_SOURCE: _MODULES,
-    FileKind.BYTECODE: _BYTECODE,
     FileKind.PROGRAM: _PROGRAMS,
 }
 """Of packages that are used."""
+_TRANSLATION = re.compile(r"/LC_MESSAGES/[^/]+\.mo$")
+_MODULE = re.compile(r"\.(?:p[lmh]|rb|[cm]?js|lua|tcl|php|jar|class|go|r)$", re.IGNORECASE)
+"""Of other languages than Python."""
 
 
 def removed(contents: Iterable[Content], packages: Sequence[PackageReport], evidence: Evidence) -> RemovedReport:
     """Sort what the keep level of the evidence does not hold."""
     level = Level[evidence.keep.upper()]
-    reports = {f"{package.manager}:{package.name}@{package.location}": package for package in packages}
+    contents = tuple(contents)
+    needed = {content.owner.key for content in contents if content.owner is not None and _is_need(content)}
+    required = {f"{each.manager}:{each.name}@{each.location}" for each in packages if each.required}
     by_sort: dict[_Sort, list[Content]] = {}
     by_group: dict[tuple[_Sort, str], list[Content]] = {}
     for content in contents:
         if not content.kept_at(level):
-            sort = _sort(content, reports)
+            sort = _sort(content, needed, required)
             by_sort.setdefault(sort, []).append(content)
             by_group.setdefault((sort, _group(content)), []).append(content)
     parts = tuple(
@@ -87,19 +93,40 @@ def removed(contents: Iterable[Content], packages: Sequence[PackageReport], evid
     )
 
 
-def _sort(content: Content, reports: dict[str, PackageReport]) -> _Sort:
-    mark, owner = content.mark, content.owner
+def _is_need(content: Content) -> bool:
+    """As in graph.unneeded: configuration, documentation and records of a package are no need of it."""
+    owner, path = content.owner, content.path
+    return (
+        owner is not None
+        and content.kept_at(Level.SAFE)
+        and path not in owner.metadata
+        and not path.startswith("/etc/")
+    )
+
+
+def _sort(content: Content, needed: Collection[str], required: Collection[str]) -> _Sort:
+    """The first that fits, as in docs/measures.md."""
+    mark = content.mark
     if mark.dropped_by and any(use.level <= Level.SAFE for use in mark.uses):
         return _DROPPED
     if mark.level is not None and mark.level <= Level.SAFE:
         return _REACHABLE
     if content.kind in _BY_KIND:
         return _BY_KIND[content.kind]
-    if owner is None:
-        return _BYTECODE if content.kind is FileKind.BYTECODE else _UNOWNED
-    report = reports[owner.key]
-    if report.used_bytes + report.reachable_bytes == 0:
-        return _DECLARED if report.required else _WHOLE
+    if _TRANSLATION.search(content.path):
+        return _TRANSLATIONS
+    if content.kind is FileKind.BYTECODE:
+        return _BYTECODE
+    return _sort_by_owner(content, needed, required)
+
+
+def _sort_by_owner(content: Content, needed: Collection[str], required: Collection[str]) -> _Sort:
+    if content.owner is None:
+        return _UNOWNED
+    if content.owner.key not in needed:
+        return _DECLARED if content.owner.key in required else _WHOLE
+    if _MODULE.search(content.path):
+        return _MODULES
     return _BY_KIND_IN_USE.get(content.kind, _DATA)
 
 

@@ -298,6 +298,33 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileReport:
+    """One regular file by one of its names."""
+
+    path: str
+    size_bytes: int
+    """0 for further names of a hard-linked file: the column adds up to the image."""
+    same_as: str
+    """The name that carries the bytes; empty for that name itself."""
+    layer: int
+    """Index of the layer that supplies it, 0 is the lowest."""
+    owners: tuple[str, ...]
+    """Keys of packages, highest authority first."""
+    kind: str
+    file_class: Literal["used", "reachable", "unused"]
+    level: LevelName | None
+    """The lowest keep level that holds it; None: nothing reaches it."""
+    pinned: bool
+    """Kept at every level by a rule."""
+    reason: str
+    """How evidence leads to it; `by` completes the sentence. Empty where nothing does."""
+    by: str
+    """A path continues the chain; a run, a rule or a convention is its end."""
+    dropped_by: str
+    """The `drop:` rule that takes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     kind: Literal["mlbloat.report"] = "mlbloat.report"
     format: int = FORMAT
@@ -327,3 +354,5 @@ class Report:
     """Findings that the workload file ignores; not in `findings`."""
     problems: tuple[str, ...] = field(default=())
     """Package databases that could not be read, as sentences."""
+    files: tuple[FileReport, ...] | None = None
+    """In order of path; None: not asked for."""

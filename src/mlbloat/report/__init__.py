@@ -1,17 +1,45 @@
-"""Report to text. One module per format, each with `render(report) -> str`; adding one is a module and a line."""
+"""Report to text. One module per format, each with `render(report) -> str`; adding one is a module and a line below."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from mlbloat.errors import UsageError
 from mlbloat.model.report import Report
-from mlbloat.report import dot, json, table
+from mlbloat.report import dot, json, page, sheet, table
 
-FORMATS: dict[str, Callable[[Report], str]] = {
-    "table": table.render,
-    "json": json.render,
-    "dot": dot.render,
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    render: Callable[[Report], str]
+    rows: Literal["", "shown", "needed"] = ""
+    """Whether it shows a row for each file, or is nothing without them."""
+
+
+FORMATS: dict[str, Format] = {
+    "table": Format(table.render),
+    "html": Format(page.render, "shown"),
+    "json": Format(json.render),
+    "json-files": Format(json.render_files, "needed"),
+    "csv": Format(sheet.render),
+    "csv-files": Format(sheet.render_files, "needed"),
+    "dot": Format(dot.render),
 }
+
+
+def render(report: Report, name: str, *, color: bool = False) -> str:
+    """Print a report in one of FORMATS; `color` is for a terminal."""
+    check(report, name)
+    return table.render(report, color=color) if name == "table" else FORMATS[name].render(report)
+
+
+def check(report: Report, name: str) -> None:
+    """UsageError when a format shows what the report does not hold."""
+    if FORMATS[name].rows == "needed" and report.files is None:
+        raise UsageError(
+            f"cannot print this report as {name}: it has no rows of files; scan the image with -o {name}, or save the "
+            f"report with -o json-files=FILE"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,24 @@ SCHEMA_FILE = Path(__file__).with_name("schema.json")
 
 
 def render(report: Report) -> str:
-    """Indented JSON. Names that are not UTF-8 carry backslash escapes, as JSON is text."""
-    values = printable(msgspec.to_builtins(report))
+    """Indented JSON without rows of files. Names that are not UTF-8 carry backslash escapes, as JSON is text."""
+    values = _values(report)
+    del values["files"]
     return msgspec.json.format(msgspec.json.encode(values), indent=2).decode() + "\n"
+
+
+def render_files(report: Report) -> str:
+    """The same with a line for each file; `explain` and all formats can be had from it."""
+    values = _values(report)
+    rows = values.pop("files") or ()
+    head = msgspec.json.format(msgspec.json.encode(values), indent=2).decode().removesuffix("\n}")
+    lines = ",\n    ".join(msgspec.json.encode(row).decode() for row in rows)
+    return f'{head},\n  "files": [\n    {lines}\n  ]\n}}\n'
+
+
+def _values(report: Report) -> dict[str, Any]:
+    values: dict[str, Any] = printable(msgspec.to_builtins(report))
+    return values
 
 
 def looks_like_report(path: Path) -> bool:

@@ -13,6 +13,7 @@ from mlbloat.model.plain import plain
 from mlbloat.model.report import PackageReport, Repair, Report, Verdict
 from mlbloat.model.step import StepReport
 from mlbloat.report.units import count, percent, short_key, size
+from mlbloat.report.words import judgement, used_means
 
 ROWS = 12
 """Packages, layers and findings shown; the JSON has all of them."""
@@ -70,9 +71,7 @@ def plain_table(*columns: str, title: str, numbers: Iterable[str] = ()) -> Table
 
 def _headline(report: Report) -> RenderableType:
     totals, image = report.totals, report.image
-    what = (
-        "touched by the profile" if report.evidence.mode == "traced" else "what the image's command reaches (not run)"
-    )
+    what = used_means(report)
     lines = [
         Text(image.reference, style="bold"),
         Text(
@@ -254,7 +253,7 @@ def _verdict(report: Report) -> RenderableType | None:
 
 
 def _verdict_lines(verdict: Verdict) -> RenderableType:
-    lines = [Text(_judgement(verdict), style="bold green" if verdict.passed else "bold red")]
+    lines = [Text(judgement(verdict), style="bold green" if verdict.passed else "bold red")]
     for run in verdict.runs:
         word = "PASS" if run.passed else "FAIL"
         seconds = f"({run.original.seconds:.1f} s before, {run.slim.seconds:.1f} s after)"
@@ -291,16 +290,6 @@ def _repair(repair: Repair) -> str:
         f"repaired {times}: {repair.files} files, {size(repair.size_bytes)}, were added because runs missed "
         f"{len(repair.paths)} of them; add those to the profile, or to `keep`"
     )
-
-
-def _judgement(verdict: Verdict) -> str:
-    if not verdict.passed:
-        return "Verification failed"
-    if not verdict.runs:
-        return "Compared: nothing but deletions. Not verified by running: the workload has no runs"
-    if not verdict.held_out:
-        return "Verified only on what was profiled: add `verify` runs that the profile does not contain"
-    return "Verified"
 
 
 def _notes(report: Report) -> RenderableType | None:
