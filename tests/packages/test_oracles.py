@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,9 @@ from mlbloat.image import load, squash
 from mlbloat.model.filetree import FileTree, Kind
 from mlbloat.model.package import Inventory
 from mlbloat.packages import take_inventory
+from tests.support.debs import deb
 from tests.support.engines import missing, program
+from tests.support.wheels import wheel
 
 pytestmark = pytest.mark.engine
 
@@ -33,24 +34,6 @@ def regular(tree: FileTree, paths: list[str]) -> set[str]:
     return {there.path for there in found if there.entry is not None and there.entry.kind is Kind.FILE}
 
 
-def deb(directory: Path, name: str, files: dict[str, str], architecture: str = "all", **fields: str) -> Path:
-    """Build a package with dpkg-deb; what lies below /etc is a conffile."""
-    source = directory / f"{name}-{architecture}"
-    control = {
-        "Package": name, "Version": "1.0-1", "Architecture": architecture, "Maintainer": "a <a@b.org>",
-        "Description": "x", **{field.replace("_", "-"): value for field, value in fields.items()},
-    }  # fmt: skip
-    for path, text in files.items():
-        (source / path).parent.mkdir(parents=True, exist_ok=True)
-        (source / path).write_text(text)
-    (source / "DEBIAN").mkdir(parents=True)
-    (source / "DEBIAN/control").write_text("".join(f"{field}: {value}\n" for field, value in control.items()))
-    (source / "DEBIAN/conffiles").write_text("".join(f"/{path}\n" for path in files if path.startswith("etc/")))
-    out = directory / f"{name}-{architecture}.deb"
-    run(program("dpkg-deb"), "--root-owner-group", "--build", source, out)
-    return out
-
-
 def test_dpkg_with_conffiles_diversions_and_a_foreign_architecture(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         missing("dpkg installs as root only")
@@ -63,11 +46,11 @@ def test_dpkg_with_conffiles_diversions_and_a_foreign_architecture(tmp_path: Pat
     native = run(program("dpkg"), "--print-architecture").strip()
     foreign = "i386" if native != "i386" else "amd64"
     dpkg = (program("dpkg"), f"--root={root}", "--force-not-root", "--force-script-chrootless", "--force-architecture")
-    shared = {"Multi_Arch": "same"}
+    shared = {"Multi-Arch": "same"}
     first = [
         deb(build, "tool", {"usr/bin/tool": "1", "etc/tool.conf": "x=1", "usr/share/doc/tool/copyright": "GPL"}),
-        deb(build, "lib", {"lib/native/lib.so": "64"}, native, **shared),
-        deb(build, "lib", {"lib/foreign/lib.so": "32"}, foreign, **shared),
+        deb(build, "lib", {"lib/native/lib.so": "64"}, native, fields=shared),
+        deb(build, "lib", {"lib/foreign/lib.so": "32"}, foreign, fields=shared),
     ]
     run(*dpkg, "--add-architecture", foreign)
     run(*dpkg, "--install", *first)
@@ -89,26 +72,6 @@ def test_dpkg_with_conffiles_diversions_and_a_foreign_architecture(tmp_path: Pat
     assert "/usr/bin/tool.plain" in found["tool"].files
     assert "/etc/tool.conf" in found["tool"].files
     assert inventory.problems == ()
-
-
-def wheel(directory: Path, name: str, requires: str = "") -> Path:
-    info = f"{name}-1.0.dist-info"
-    files = {
-        f"{name}/__init__.py": "def main() -> None: ...\n",
-        f"{name}/data/table.csv": "1,2\n",
-        f"{name}-1.0.data/data/share/{name}/notes.txt": "notes",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{requires}\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/entry_points.txt": f"[console_scripts]\n{name}-run = {name}:main\n",
-    }
-    path = directory / f"{name}-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as out:
-        for inner, text in {
-            **files,
-            f"{info}/RECORD": "".join(f"{each},,\n" for each in (*files, f"{info}/RECORD")),
-        }.items():
-            out.writestr(inner, text)
-    return path
 
 
 def test_pip_with_scripts_data_files_and_compiled_modules(tmp_path: Path) -> None:
@@ -141,22 +104,3 @@ def test_pip_with_scripts_data_files_and_compiled_modules(tmp_path: Path) -> Non
         assert f"/usr/local/share/{name}/notes.txt" in package.files
         assert any(path.endswith(".pyc") for path in package.files)
     assert inventory.problems == ()
-
-
-@pytest.mark.corpus
-@pytest.mark.parametrize("name", os.environ.get("MLBLOAT_CORPUS", "").split() or [""])
-def test_dpkg_inside_a_real_image_lists_the_same_files(name: str, tmp_path: Path) -> None:
-    script = 'dpkg-query -W -f \'${binary:Package}\\n\' | while read p; do echo "== $p"; dpkg -L "$p"; done'
-    docker = program("docker")
-    listed = run(docker, "run", "--rm", "--network", "none", "--entrypoint", "/bin/sh", name, "-c", script)
-    run(docker, "save", name, "-o", str(tmp_path / "image.tar"))
-    (tmp_path / "space").mkdir()
-    tree = squash(load(f"docker-archive:{tmp_path / 'image.tar'}", tmp_path / "space"))
-    found = {package.name: package for package in take_inventory(tree).packages if package.manager == "apt"}
-    for part in listed.split("== ")[1:]:
-        qualified, *paths = part.splitlines()
-        package = found[qualified.partition(":")[0]]
-        lists = {path for path in package.files if path.startswith("/var/lib/dpkg/")}
-        written = {path for path in package.metadata if path not in paths}  # what its programs wrote
-        compiled = {path for path in package.files if path.endswith(".pyc")}
-        assert set(package.files) - lists - written - compiled == regular(tree, paths) - compiled - written

@@ -90,6 +90,20 @@ def test_byte_code_belongs_to_its_module_even_when_no_record_lists_it() -> None:
     assert stray not in found.files
 
 
+def test_a_target_directory_has_the_commands_that_its_records_place_outside() -> None:
+    """`pip install --target` installs into `lib/python` of a prefix, then moves all that is in the prefix."""
+    rows = "demo/__init__.py,,\n../../bin/demo-run,,\n../../share/gone.txt,,\n../../bin/other,,\n"
+    files = {
+        "/app/vendor/demo-1.0.dist-info/METADATA": "Name: demo\nVersion: 1.0\n",
+        "/app/vendor/demo-1.0.dist-info/RECORD": rows,
+        "/app/vendor/demo/__init__.py": "",
+        "/app/vendor/bin/demo-run": "#!/usr/bin/python3\n",
+        "/bin/other": "",  # where the RECORD says: it is believed
+    }
+    (found,) = take_inventory(tree_of(files)).packages
+    assert found.files == tuple(sorted(files))
+
+
 def test_byte_code_of_a_linked_module_belongs_to_the_owner_of_the_target() -> None:
     files = wheel("demo", files={"demo/a.py": "x = 1"})
     files[f"{SITE}/demo/b.py"] = Link("a.py")

@@ -1,20 +1,15 @@
 """The real syft as the other opinion: the same packages, or a difference with its reason beside it."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-from packaging.utils import canonicalize_name
 
 from mlbloat.image import load, squash
 from mlbloat.packages import take_inventory
 from tests.packages.test_rpm import database, package
-from tests.support.engines import missing, program
+from tests.support import syft
 from tests.support.images import Content, docker_archive
 
 pytestmark = pytest.mark.engine
@@ -24,45 +19,14 @@ RELEASE: dict[str, Content] = {
     "/etc/os-release": 'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian GNU/Linux 12"\n',
     "/etc/debian_version": "12.5\n",
 }
-TYPES = {"deb": "apt", "python": "pip", "conda": "conda", "apk": "apk", "rpm": "rpm", "npm": "npm"}
-Found = set[tuple[str, str, str]]
 
 
-def artifacts(image: Path) -> list[dict[str, Any]]:
-    """What syft finds in an image, of the managers that both know."""
-    environment = {**os.environ, "SYFT_CHECK_FOR_APP_UPDATE": "false"}
-    beside = Path(sys.executable).with_name("syft")  # where pip puts it, in the PATH or not
-    found = str(beside) if beside.exists() else program("syft")
-    command = [found, "scan", f"docker-archive:{image}", "-o", "json", "-q"]
-    ended = subprocess.run(command, capture_output=True, env=environment, timeout=120, check=True)
-    return [each for each in json.loads(ended.stdout)["artifacts"] if each["type"] in TYPES]
-
-
-def syft(image: Path) -> Found:
-    """Manager, name and version of all that syft finds."""
-    return {_identity(each) for each in artifacts(image)}
-
-
-def _identity(artifact: dict[str, Any]) -> tuple[str, str, str]:
-    manager = TYPES[artifact["type"]]
-    return manager, _name(manager, artifact["name"]), artifact["version"]
-
-
-def ours(image: Path, space: Path) -> Found:
-    space.mkdir()
-    inventory = take_inventory(squash(load(f"docker-archive:{image}", space)))
-    return {(str(each.manager), _name(str(each.manager), each.name), each.version) for each in inventory.packages}
-
-
-def _name(manager: str, name: str) -> str:
-    """Syft has the architecture beside the name, and Python names as they are written."""
-    return canonicalize_name(name) if manager == "pip" else name.partition(":")[0]
-
-
-def difference(tmp_path: Path, files: Mapping[str, Content]) -> tuple[Found, Found]:
+def difference(tmp_path: Path, files: Mapping[str, Content]) -> tuple[syft.Found, syft.Found]:
     """What only syft finds, and what only this project finds."""
     image = docker_archive(tmp_path / "image.tar", [dict(files)])
-    theirs, mine = syft(image), ours(image, tmp_path / "space")
+    (tmp_path / "space").mkdir()
+    theirs = {artifact.identity for artifact in syft.artifacts(image)}
+    mine = syft.identities(take_inventory(squash(load(f"docker-archive:{image}", tmp_path / "space"))))
     assert theirs | mine, "an oracle that finds nothing says nothing"
     return theirs - mine, mine - theirs
 
@@ -197,20 +161,3 @@ def test_global_npm_modules(tmp_path: Path) -> None:
     }
     # What a global module needs lies inside it and is a part of it here: it can neither be removed nor upgraded alone.
     assert difference(tmp_path, files) == ({("npm", "inner", "2.0.0")}, set())
-
-
-@pytest.mark.corpus
-@pytest.mark.parametrize("name", os.environ.get("MLBLOAT_CORPUS", "").split() or [""])
-def test_on_real_images_only_bundled_copies_differ(name: str, tmp_path: Path) -> None:
-    if not name:
-        missing("MLBLOAT_CORPUS names no image")
-    image = tmp_path / "image.tar"
-    subprocess.run([program("docker"), "save", name, "-o", str(image)], check=True, timeout=600)
-    theirs, mine = artifacts(image), ours(image, tmp_path / "space")
-    assert not mine - {_identity(each) for each in theirs}
-    for artifact in theirs:
-        if _identity(artifact) not in mine:
-            record = artifact["locations"][0]["path"]
-            inside = record.rpartition("-packages/")[2]
-            assert artifact["type"] == "python"
-            assert inside.count("/") > 1, f"{record} is no copy that a package bundles"

@@ -20,7 +20,7 @@ class Built:
 
     name: str
     version: str = "1.0"
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
     depends: Sequence[str] = ()
     noarch: Literal["", "python", "generic"] = ""
     form: Literal["conda", "tar.bz2"] = "conda"
@@ -41,15 +41,16 @@ def archive(built: Built) -> bytes:
         "subdir": built.subdir, **({"noarch": built.noarch} if built.noarch else {"arch": "x86_64"}),
         "platform": None if built.noarch else "linux",
     }  # fmt: skip
+    files = {path: value.encode() if isinstance(value, str) else value for path, value in built.files.items()}
     paths = [
-        {"_path": path, "path_type": "hardlink", "sha256": hashlib.sha256(text.encode()).hexdigest(),
-         "size_in_bytes": len(text.encode())}
-        for path, text in built.files.items()
+        {"_path": path, "path_type": "hardlink", "sha256": hashlib.sha256(content).hexdigest(),
+         "size_in_bytes": len(content)}
+        for path, content in files.items()
     ]  # fmt: skip
     info = {
         "info/index.json": json.dumps(index),
         "info/paths.json": json.dumps({"paths": paths, "paths_version": 1}),
-        "info/files": "".join(f"{path}\n" for path in built.files),
+        "info/files": "".join(f"{path}\n" for path in files),
         "info/about.json": "{}",
     }
     if built.noarch == "python":
@@ -57,15 +58,15 @@ def archive(built: Built) -> bytes:
     if built.form == "tar.bz2":
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w:bz2") as tar:
-            for path, text in {**info, **built.files}.items():
+            for path, content in {**{path: text.encode() for path, text in info.items()}, **files}.items():
                 header = tarfile.TarInfo(path)
-                header.size = len(text.encode())
-                tar.addfile(header, io.BytesIO(text.encode()))
+                header.size = len(content)
+                tar.addfile(header, io.BytesIO(content))
         return out.getvalue()
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as outer:
         outer.writestr("metadata.json", '{"conda_pkg_format_version": 2}')
-        outer.writestr(f"pkg-{built.stem}.tar.zst", compressed(layer_tar(dict(built.files)), "zstd"))
+        outer.writestr(f"pkg-{built.stem}.tar.zst", compressed(layer_tar(dict(files)), "zstd"))
         outer.writestr(f"info-{built.stem}.tar.zst", compressed(layer_tar(dict(info)), "zstd"))
     return out.getvalue()
 

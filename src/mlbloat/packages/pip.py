@@ -36,6 +36,8 @@ _DATABASE = (
     "requires.txt",
     "top_level.txt",
 )
+_OUTSIDE = "../../"
+"""How a RECORD in `lib/python` names what lies in its prefix."""
 _SBOMS = "sboms"
 """Directory of a dist-info with software bills of materials (PEP 770)."""
 _INTERRUPTED = "~"
@@ -251,8 +253,17 @@ def _claimed(reader: DatabaseReader, path: str) -> set[str] | None:
         except ValueError as error:
             reader.broken(f"{path}/{name}", str(error), "the files under its top-level names are taken instead")
             continue
-        return _there(reader, f"{path}/{name}", [(joined(base, listed), size) for listed, size in rows])
+        return _there(reader, f"{path}/{name}", [(_moved(reader.tree, base, listed), size) for listed, size in rows])
     return None
+
+
+def _moved(tree: FileTree, base: str, listed: str) -> str:
+    """Return where a listed file lies. `pip install --target` moves all of a prefix: ../../bin of its RECORD is bin."""
+    path = joined(base, listed)
+    if listed.startswith(_OUTSIDE) and scripts(base) is None and path not in tree:
+        inside = joined(base, listed.removeprefix(_OUTSIDE))
+        return inside if inside in tree else path
+    return path
 
 
 def _there(reader: DatabaseReader, path: str, rows: list[tuple[str, int | None]]) -> set[str]:
