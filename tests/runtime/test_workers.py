@@ -15,16 +15,17 @@ from mlbloat.runtime.workers import Workers
 @pytest.fixture(autouse=True)
 def eager(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(workers, "_LEAST_TO_START", 1)
-    monkeypatch.setattr(workers, "_LEAST_TO_ASK", 1)
     monkeypatch.setattr(workers, "_can_fork", lambda: True)
     yield
     assert not multiprocessing.active_children()
 
 
-def asked(answer: Callable[[int], int], processes: int = 2, questions: int = 50) -> dict[int, int]:
+def asked(answer: Callable[[int], int], processes: int = 2, questions: int = 500) -> dict[int, int]:
     pool = Workers(answer, processes)
     try:
-        return pool.ask(range(questions), lambda _: 1)
+        pool.ask((number, 1) for number in range(questions))
+        answers = {number: pool.take(number) for number in range(questions)}
+        return {number: each for number, each in answers.items() if each is not None}
     finally:
         pool.close()
 
@@ -33,8 +34,41 @@ def double(number: int) -> int:
     return 2 * number
 
 
-def test_every_question_is_answered_by_its_number() -> None:
-    assert asked(double) == {number: 2 * number for number in range(50)}
+def test_every_question_has_its_own_answer() -> None:
+    assert asked(double) == {number: 2 * number for number in range(500)}
+
+
+def test_answers_are_taken_in_any_order_and_once() -> None:
+    pool = Workers(double, 2)
+    try:
+        pool.ask((number, 1) for number in range(32))  # what two copies have at once
+        assert [pool.take(number) for number in reversed(range(32))] == [2 * n for n in reversed(range(32))]
+        assert pool.take(3) is None
+        assert pool.take(1000) is None
+    finally:
+        pool.close()
+
+
+def test_the_next_questions_are_handed_out_while_answers_are_taken() -> None:
+    pool = Workers(double, 2)
+    try:
+        for number in range(300):
+            pool.ask([(number, 1), (number, 1)])
+        assert [pool.take(number) for number in range(300)] == [2 * number for number in range(300)]
+    finally:
+        pool.close()
+
+
+def test_long_answers_do_not_stand_in_each_others_way() -> None:
+    def answer(number: int) -> bytes:
+        return bytes(1 << 20)
+
+    pool = Workers(answer, 2)
+    try:
+        pool.ask((number, 1 << 18) for number in range(40))
+        assert [len(pool.take(number) or b"") for number in range(40)] == [1 << 20] * 40
+    finally:
+        pool.close()
 
 
 def test_one_processor_asks_nobody() -> None:
@@ -42,7 +76,7 @@ def test_one_processor_asks_nobody() -> None:
 
 
 def test_little_work_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "_LEAST_TO_START", 51)
+    monkeypatch.setattr(workers, "_LEAST_TO_START", 501)
     assert asked(double) == {}
 
 
@@ -59,7 +93,7 @@ def test_what_a_killed_copy_did_not_say_is_left_open() -> None:
 
     found = asked(answer)
     assert 3 not in found
-    assert found.items() <= {number: number for number in range(50)}.items()
+    assert found.items() <= {number: number for number in range(500)}.items()
 
 
 def test_all_copies_killed_leave_the_rest_open() -> None:
@@ -95,4 +129,4 @@ def test_an_interrupt_of_the_terminal_does_not_reach_the_copies() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         return number
 
-    assert len(asked(answer)) == 50
+    assert len(asked(answer)) >= 64

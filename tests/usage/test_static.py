@@ -115,7 +115,6 @@ def test_nothing_is_kept_where_layers_are_not_known() -> None:
 def test_several_processes_find_what_one_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = follow(TREE)
     monkeypatch.setattr(workers, "_LEAST_TO_START", 1)
-    monkeypatch.setattr(workers, "_LEAST_TO_ASK", 1)
     monkeypatch.setattr(workers, "_can_fork", lambda: True)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
     assert follow(TREE) == alone

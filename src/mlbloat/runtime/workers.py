@@ -3,30 +3,37 @@
 A copy shares the memory of what was indexed so far (fork(2)), so only small questions and their answers are sent. It
 ends when this process closes it, or when its pipe does because this process is gone. Answers are never needed: what a
 copy did not say, because it was killed or there is none, this process finds out itself.
+
+Questions are asked long before their answers are taken, and each copy has a batch more than it works on: this process
+does its own work meanwhile, and neither waits for the other as long as there is something to do.
 """
 
 import gc
 import multiprocessing
 import os
+import select
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection, wait
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from mlbloat.errors import MlbloatError
 
-Question = TypeVar("Question")
+Question = TypeVar("Question", bound=Hashable)
 Answer = TypeVar("Answer")
 
 _MOST_PROCESSES = 8
 _LEAST_TO_START = 1 << 22
-"""Weight from which starting processes is worth it; once they are there, less is."""
-_LEAST_TO_ASK = 1 << 16
-_PIECES = 4
-"""Of a batch, per process, so that none waits long for the slowest."""
+"""Weight from which starting processes is worth it."""
+_BATCH = 1 << 18
+"""Weight of what is sent at once; a heavier question goes alone."""
+_MOST_IN_BATCH = 16
+"""So few small questions never fill a pipe: sending them does not wait for a copy that waits to send its answers."""
+_BATCHES_AHEAD = 2
 _SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 
@@ -36,78 +43,116 @@ class Workers(Generic[Question, Answer]):
     def __init__(self, answer: Callable[[Question], Answer], processes: int | None = None) -> None:
         self._answer = answer
         self._wanted = min(_MOST_PROCESSES, len(os.sched_getaffinity(0))) if processes is None else processes
-        self._copies: dict[Connection, BaseProcess] = {}
-        self._started = False
+        self._copies: dict[int, _Copy[Question, Answer]] = {}
+        """By the descriptor of the pipe."""
+        self._poll = select.poll()
+        self._started = self._wanted < 2
+        self._queue: dict[Question, int] = {}
+        """Questions that nobody has yet, with their weights, in the order they were asked."""
+        self._waiting_weight = 0
+        self._asked: dict[Question, int] = {}
+        """Questions that a copy has."""
+        self._answers: dict[Question, Answer] = {}
 
-    def ask(self, questions: Sequence[Question], weight: Callable[[Question], int]) -> dict[int, Answer]:
-        """Return answers by the number of their question; none where asking is not worth it."""
-        weights = [weight(question) for question in questions]
-        total = sum(weights)
-        if not self._ready(total):
-            return {}
-        pieces = _pieces(weights, total // (len(self._copies) * _PIECES) + 1)
-        answers: dict[int, Answer] = {}
-        asked: dict[Connection, range] = {}
-        for copy in tuple(self._copies):
-            self._ask_next(copy, questions, pieces, asked)
-        while asked:
-            ready = wait(list(asked))
-            for copy in [each for each in asked if each in ready]:
-                numbers = asked.pop(copy)
-                try:
-                    answers.update(zip(numbers, copy.recv(), strict=False))
-                except (EOFError, OSError):
-                    self._forget(copy)
-                    continue
-                self._ask_next(copy, questions, pieces, asked)
-        return answers
+    def ask(self, questions: Iterable[tuple[Question, int]]) -> None:
+        """Ask, with weights; whether anybody answers is seen when the answers are taken."""
+        if self._started and not self._copies:
+            return
+        for question, weight in questions:
+            if question not in self._answers and question not in self._asked and question not in self._queue:
+                self._queue[question] = weight
+                self._waiting_weight += weight
+        if not self._started and self._waiting_weight >= _LEAST_TO_START:
+            self._started = True
+            if _can_fork():
+                self._start()
+        self._collect(wait=False)
+        self._hand_out()
+
+    def take(self, question: Question) -> Answer | None:
+        """Return an answer, once; None when the question is left to this process."""
+        while question not in self._answers:
+            if question not in self._asked:
+                self._waiting_weight -= self._queue.pop(question, 0)
+                return None
+            self._collect(wait=True)
+            self._hand_out()
+        return self._answers.pop(question)
 
     def close(self) -> None:
         """End the processes, whatever they are doing."""
-        for copy in tuple(self._copies):
-            self._copies[copy].terminate()
-        for copy in tuple(self._copies):
+        for copy in self._copies.values():
+            copy.process.terminate()
+        for copy in tuple(self._copies.values()):
             self._forget(copy)
 
-    def _ask_next(
-        self,
-        copy: Connection,
-        questions: Sequence[Question],
-        pieces: Iterator[range],
-        asked: dict[Connection, range],
-    ) -> None:
-        numbers = next(pieces, None)
-        if numbers is None:
-            return
-        try:
-            copy.send([questions[number] for number in numbers])
-        except OSError:
-            self._forget(copy)
-        else:
-            asked[copy] = numbers
+    def _hand_out(self) -> None:
+        for copy in tuple(self._copies.values()):
+            while self._queue and len(copy.batches) < _BATCHES_AHEAD and copy.pipe.fileno() in self._copies:
+                batch = self._next_batch()
+                copy.batches.append(batch)
+                self._asked.update(dict.fromkeys(batch, copy.pipe.fileno()))
+                try:
+                    copy.pipe.send(batch)
+                except OSError:
+                    self._forget(copy)
+                    break
 
-    def _ready(self, total: int) -> bool:
-        if not self._started and total >= _LEAST_TO_START and self._wanted > 1 and _can_fork():
-            self._started = True
-            self._start()
-        return bool(self._copies) and total >= _LEAST_TO_ASK
+    def _next_batch(self) -> list[Question]:
+        batch: list[Question] = []
+        weight = 0
+        for question, each in self._queue.items():
+            if batch and (weight + each > _BATCH or len(batch) == _MOST_IN_BATCH):
+                break
+            batch.append(question)
+            weight += each
+        for question in batch:
+            del self._queue[question]
+        self._waiting_weight -= weight
+        return batch
+
+    def _collect(self, *, wait: bool) -> None:
+        for descriptor, _ in self._poll.poll(None if wait else 0) if self._copies else ():
+            copy = self._copies[descriptor]
+            try:
+                answers = copy.pipe.recv()
+            except (EOFError, OSError):
+                self._forget(copy)
+                continue
+            batch = copy.batches.pop(0)
+            for question in batch:
+                del self._asked[question]
+            self._answers.update(zip(batch, answers, strict=False))
 
     def _start(self) -> None:
         context = multiprocessing.get_context("fork")
         with _signals_blocked():  # until the copy has its own way with them
             for _ in range(self._wanted):
                 here, there = context.Pipe()
-                others = (*self._copies, here)
+                others = (*(copy.pipe for copy in self._copies.values()), here)
                 process = context.Process(target=_serve, args=(there, others, self._answer), daemon=True)
                 process.start()
                 there.close()
-                self._copies[here] = process
+                self._copies[here.fileno()] = _Copy(here, process, [])
+                self._poll.register(here.fileno(), select.POLLIN)
 
-    def _forget(self, copy: Connection) -> None:
-        process = self._copies.pop(copy)
-        copy.close()
-        process.join()
-        process.close()
+    def _forget(self, copy: "_Copy[Question, Answer]") -> None:
+        self._poll.unregister(copy.pipe.fileno())
+        del self._copies[copy.pipe.fileno()]
+        for batch in copy.batches:
+            for question in batch:
+                del self._asked[question]
+        copy.pipe.close()
+        copy.process.join()
+        copy.process.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy(Generic[Question, Answer]):
+    pipe: "Connection[list[Question], list[Answer]]"
+    process: BaseProcess
+    batches: list[list[Question]]
+    """What it has and did not answer, in the order it was sent."""
 
 
 def _serve(pipe: Connection, others: Sequence[Connection], answer: Callable[[Question], Answer]) -> None:
@@ -130,17 +175,6 @@ def _answers(questions: Sequence[Question], answer: Callable[[Question], Answer]
         for question in questions:
             found.append(answer(question))  # what was found before a failure counts
     return found
-
-
-def _pieces(weights: Sequence[int], most: int) -> Iterator[range]:
-    begin = weight = 0
-    for number, each in enumerate(weights):
-        if weight and weight + each > most:
-            yield range(begin, number)
-            begin, weight = number, 0
-        weight += each
-    if begin < len(weights):
-        yield range(begin, len(weights))
 
 
 def _can_fork() -> bool:

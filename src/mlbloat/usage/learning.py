@@ -5,6 +5,7 @@ A fact is a pure function of the bytes of one file. What it means in a tree is d
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
@@ -14,12 +15,13 @@ from mlbloat.model.filetree import Entry, FileTree
 from mlbloat.runtime.workers import Workers
 
 Fact = TypeVar("Fact")
+Inode = tuple[int, int]
 
 _NO_CACHE = NoCache()
 _LONGEST_TEXT = 1 << 18
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Kind(Generic[Fact]):
     """One thing to know about a file."""
 
@@ -36,8 +38,7 @@ class Learning:
         self._tree = tree
         self._cache = cache
         self._facts: dict[str, Facts[Any]] = {}
-        self._ahead: dict[tuple[str, tuple[int, int]], bytes] = {}
-        self._workers: Workers[tuple[Kind[Any], str], bytes] = Workers(self._answer, processes)
+        self._workers: Workers[tuple[Kind[Any], Inode], bytes] = Workers(self._answer, processes)
 
     def of(self, kind: Kind[Fact], entry: Entry) -> Fact:
         """Return a fact: kept, learnt ahead, or learnt now."""
@@ -45,7 +46,7 @@ class Learning:
         known = facts.get(key)
         if known is not None:
             return known
-        value = self._ahead.pop((kind.name, entry.inode), None)
+        value = self._workers.take((kind, entry.inode))
         if value is not None:
             return facts.put_encoded(key, value)
         fact = kind.learn(self._tree, entry)
@@ -59,18 +60,11 @@ class Learning:
         return self.of(TEXT, entry)[:limit_bytes]
 
     def ahead(self, kind: Kind[Any], entries: Iterable[Entry]) -> None:
-        """Learn facts that are asked for next, by several processes where that is worth it."""
-        facts = self._of_kind(kind)
-        unknown = {
-            entry.inode: entry
-            for entry in entries
-            if (kind.name, entry.inode) not in self._ahead and not facts.has(self._tree.content_key(entry))
-        }
-        questions = [(kind, entry.path) for entry in unknown.values()]
-        answers = self._workers.ask(questions, lambda question: self._tree[question[1]].size_bytes)
-        inodes = tuple(unknown)
-        for number, value in answers.items():
-            self._ahead[kind.name, inodes[number]] = value
+        """Have facts learnt that are asked for soon, by other processes where that is worth it."""
+        facts, key_of = self._of_kind(kind), self._tree.content_key
+        unknown = [entry for entry in entries if not facts.has(key_of(entry))]
+        if unknown:
+            self._workers.ask(((kind, entry.inode), entry.size_bytes) for entry in unknown)
 
     def close(self) -> None:
         self._workers.close()
@@ -80,9 +74,13 @@ class Learning:
         for facts in self._facts.values():
             facts.save()
 
-    def _answer(self, question: tuple[Kind[Any], str]) -> bytes:
-        kind, path = question
-        return msgspec.msgpack.encode(kind.learn(self._tree, self._tree[path]))
+    def _answer(self, question: tuple[Kind[Any], Inode]) -> bytes:
+        kind, inode = question
+        return msgspec.msgpack.encode(kind.learn(self._tree, self._by_inode[inode]))
+
+    @cached_property
+    def _by_inode(self) -> dict[Inode, Entry]:
+        return {entry.inode: entry for entry in self._tree.files()}
 
     def _of_kind(self, kind: Kind[Fact]) -> Facts[Fact]:
         if kind.name not in self._facts:

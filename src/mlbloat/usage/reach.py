@@ -5,7 +5,8 @@ Each reader knows one kind of content and answers one question: if this file is 
 asked for on another input). A file's level is the best, over all chains that lead to it, of the weakest link of the
 chain; so levels are nested by construction.
 
-Files are followed in rounds: all that is new is known before any of it is read, so that readers can read ahead.
+Files are followed in rounds. What a file leads to is said to all readers at once, long before its turn, so that they
+can have it read ahead.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +23,7 @@ class Reader(Protocol):
         """Yield what a regular file leads to; `by` is the file's path, `path` may still pass symbolic links."""
 
     def prepare(self, entries: Sequence[Entry]) -> None:
-        """Hear of regular files that are read next, which may be cheaper together."""
+        """Hear of regular files that are read sooner or later."""
 
 
 def reach(tree: FileTree, readers: Sequence[Reader], seeds: Iterable[Use]) -> tuple[Use, ...]:
@@ -39,10 +40,13 @@ class _Reach:
         self._waiting: dict[Level, list[Use]] = {level: [] for level in Level}
         self._steps: dict[str, tuple[str, ...]] = {}
         """Path as named to the canonical paths that it uses."""
+        self._foreseen: set[str] = set()
+        """Files that readers have heard of."""
 
     def follow(self, seeds: Iterable[Use]) -> tuple[Use, ...]:
         for seed in seeds:
             self._waiting[seed.level].append(seed)
+        self._foresee([seed.path for waiting in self._waiting.values() for seed in waiting])
         for level in Level:
             # Weaker links found on the way wait for their own round, so a file's first level is its best one.
             while self._waiting[level]:
@@ -55,10 +59,7 @@ class _Reach:
         found, levels, known = self._found, self._levels, self._steps
         new: list[Entry] = []
         for use in uses:
-            steps = known.get(use.path)
-            if steps is None:
-                steps = known[use.path] = self._resolve(use.path)
-            for path in steps:
+            for path in known[use.path]:
                 key = (path, use.reason, use.by)
                 if key not in found:
                     found[key] = use if path == use.path else Use(path, use.level, use.reason, use.by, use.pinned)
@@ -74,14 +75,32 @@ class _Reach:
         there = self._tree.find(path)
         return there.links if there.entry is None else (*there.links, there.path)
 
+    def _foresee(self, paths: Iterable[str]) -> None:
+        """Look up paths that were named for the first time, and tell the readers which files they are."""
+        new: list[Entry] = []
+        for named in paths:
+            if named in self._steps:
+                continue
+            steps = self._steps[named] = self._resolve(named)
+            for path in steps:
+                entry = self._tree[path]
+                if entry.kind is Kind.FILE and path not in self._foreseen:
+                    self._foreseen.add(path)
+                    new.append(entry)
+        for reader in self._readers if new else ():
+            reader.prepare(new)
+
     def _read(self, level: Level, entries: Sequence[Entry]) -> None:
-        for reader in self._readers:
-            reader.prepare(entries)
-        waiting = self._waiting
+        waiting, known = self._waiting, self._steps
         for entry in entries:
+            unknown: list[str] = []
             for reader in self._readers:
                 for edge in reader.read(entry):
+                    if edge.path not in known:
+                        unknown.append(edge.path)
                     if edge.level >= level:
                         waiting[edge.level].append(edge)
                     else:
                         waiting[level].append(Use(edge.path, level, edge.reason, edge.by, edge.pinned))
+            if unknown:
+                self._foresee(unknown)
