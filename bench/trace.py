@@ -51,7 +51,7 @@ def main(options: argparse.Namespace) -> None:
         rootfs = space / "rootfs"
         runtime.unpack(tree, rootfs)
         for run in runs:
-            container = runtime.container_of(image.config, run, tree)
+            container = runtime.container_of(image.config, run, tree, engine)
             print(f"{options.image} run '{run.name}' under {engine.name}, {options.runs} runs each")
             _compare(engine.name, [_UNTRACED, *options.tracers], container, rootfs, options.runs)
     finally:

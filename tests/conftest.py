@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.leftovers import leftovers
+
+__all__ = ["leftovers"]
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts background jobs so; tests of interrupts need what people have.
     signal.signal(signal.SIGINT, signal.default_int_handler)

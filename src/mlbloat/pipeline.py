@@ -371,7 +371,7 @@ def _executor(request: Request, subject: _Subject, side: str, talk: Talk) -> Cal
 
     def execute(run: Run) -> Outcome:
         engine = runtime.choose(request.engine, tracing=False)
-        container = runtime.container_of(subject.image.config, run, subject.tree)
+        container = runtime.container_of(subject.image.config, run, subject.tree, engine)
         rootfs = _rootfs(subject, talk)
         with talk.stage(f"running '{run.name}' on {side}"):
             return engine.run(container, rootfs, subject.space)

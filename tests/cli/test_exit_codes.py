@@ -54,7 +54,7 @@ def test_a_wrong_command_line_is_2_and_names_the_help(mlbloat: Mlbloat, words: l
         (["-o", "json=/no/such/place/r.json"], "the directory /no/such/place does not exist; make it first"),
         (["-o", "json=/"], "cannot write /: it is a directory"),
         (["--keep", "everything"], "cannot keep 'everything': levels are traced, linked, safe, package"),
-        (["--engine", "podman"], "cannot run with 'podman': engines are auto, runc, embedded"),
+        (["--engine", "crun"], "cannot run with 'crun': engines are auto, runc, embedded, docker, podman"),
         (["--limit", "size=3"], "cannot set the limit 'size=3': limits are entries, metadata_bytes, "),
         (["--limit", "entries"], "cannot set the limit 'entries': it is a whole number"),
         (["--limit", "entries=0"], "cannot set the limit 'entries=0': it must be at least 1"),

@@ -8,7 +8,7 @@ from mlbloat.model.container import Container
 from mlbloat.model.filetree import FileTree
 from mlbloat.model.image import ImageConfig
 from mlbloat.model.workload import Run, Service, Stop
-from mlbloat.runtime import container_of
+from mlbloat.runtime import container_of, embedded
 from tests.support.trees import Link, tree_of
 
 _PASSWD = "root:x:0:0:root:/root:/bin/sh\n# comment\napp:x:1000:1001:App:/srv/app:/bin/sh\nbroken line\n7:x:9:9::/:\n"
@@ -31,7 +31,7 @@ def _tree() -> FileTree:
 
 def _container(run: Run | None = None, **config: object) -> Container:
     settings: dict[str, object] = {"document": b"{}", "command": ("tool",)} | config
-    return container_of(ImageConfig(**settings), run or Run(name="r"), _tree())  # type: ignore[arg-type]  # test data
+    return container_of(ImageConfig(**settings), run or Run(name="r"), _tree(), embedded)  # type: ignore[arg-type]  # test data
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_what_cannot_run_is_said_before_anything_starts(run: Run, config: dict[s
 
 def test_an_image_without_passwd_runs_as_root_at_slash() -> None:
     tree = tree_of({"/tool": "#!/x\n"})
-    container = container_of(ImageConfig(document=b"{}", command=("/tool",)), Run(name="r"), tree)
+    container = container_of(ImageConfig(document=b"{}", command=("/tool",)), Run(name="r"), tree, embedded)
     assert (container.uid, dict(container.environment)["HOME"]) == (0, "/")
 
 
@@ -130,7 +130,7 @@ def test_new_privileges_are_for_images_that_have_a_use_for_them(
     entries = {entry.path: entry for entry in tree.values()}
     entries["/usr/bin/tool"] = structs.replace(entries["/usr/bin/tool"], **change)
     config = ImageConfig(document=b"{}", command=("/srv/app/start",), user=user)
-    container = container_of(config, Run(name="r"), FileTree(entries, tree.contents))
+    container = container_of(config, Run(name="r"), FileTree(entries, tree.contents), embedded)
     assert container.new_privileges is allowed
 
 

@@ -14,6 +14,8 @@ def test_every_check_says_what_it_found_and_what_to_do() -> None:
         "seccomp notification",
         "runc",
         "docker",
+        "podman",
+        "FUSE",
         "GPU",
     ]
     assert all(check.detail and check.remedy for check in checks)
@@ -32,7 +34,7 @@ def test_what_is_missing_is_said_for_every_engine(monkeypatch: pytest.MonkeyPatc
 
 
 def test_auto_takes_the_first_engine_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    runc, embedded = runtime.ENGINES
+    runc, embedded, *_ = runtime.ENGINES
     monkeypatch.setattr(runc, "problem", lambda *, tracing: "not installed")
     monkeypatch.setattr(embedded, "problem", lambda *, tracing: "")
     assert runtime.choose("auto", tracing=True) is embedded

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,10 @@ import pytest
 from mlbloat import runtime
 from mlbloat.errors import EngineError, RunError
 from mlbloat.model.container import Container, Outcome
-from mlbloat.runtime import Engine, Listener, embedded, process
-from mlbloat.runtime.messages import Spec
+from mlbloat.runtime import Engine, embedded, process
 from mlbloat.usage.trace.seccomp import Recorder
 from tests.support import sandbox
+from tests.support.leftovers import Leftovers, below, control_groups
 from tests.support.sandbox import HOST, container, python
 
 _FORKS_AND_IGNORES_SIGTERM = """
@@ -44,76 +43,15 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     return sandbox.engine(str(request.param))
 
 
-def _mounts() -> set[str]:
-    return {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
-
-
-def _children() -> set[int]:
-    return _below(os.getpid())
-
-
-def _below(ancestor: int) -> set[int]:
-    """Processes that descend from one."""
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    mine = {ancestor}
-    while more := {child for child, parent in parents.items() if parent in mine} - mine:
-        mine |= more
-    return mine - {ancestor}
-
-
-def _control_groups(runs: Iterable[str]) -> set[str]:
-    """Those of these runs: others may be running on this machine."""
-    return {str(path) for run in runs for path in Path("/sys/fs/cgroup").glob(f"**/mlbloat-{run}")}
-
-
-def _state() -> tuple[set[str], set[int], int]:
-    return _mounts(), _children(), len(list(Path("/proc/self/fd").iterdir()))
-
-
-class _Traces:
-    """What a run must not leave."""
-
-    def __init__(self, scratch: Path) -> None:
-        self.scratch = scratch
-        self.runs: list[str] = []
-        self.before = _state()
-
-    def check(self) -> None:
-        assert list(self.scratch.iterdir()) == []
-        mounts, children, descriptors = _state()
-        assert mounts <= self.before[0]  # others may unmount theirs meanwhile
-        assert (children, descriptors) == self.before[1:]
-        assert self.runs
-        assert _control_groups(self.runs) == set()
-
-
-@pytest.fixture
-def traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Traces:
-    found = _Traces(tmp_path)
-    launch = process.launch
-
-    def launch_and_note(spec: Spec, what: Container, listener: Listener | None) -> Outcome:
-        found.runs.append(Path(spec["directory"]).name)
-        return launch(spec, what, listener)
-
-    monkeypatch.setattr(process, "launch", launch_and_note)
-    return found
-
-
 def _run(engine: Engine, what: Container, scratch: Path) -> Outcome:
     return engine.run(what, HOST, scratch)
 
 
-def test_exit_status_and_output_are_the_commands(engine: Engine, tmp_path: Path, traces: _Traces) -> None:
+def test_exit_status_and_output_are_the_commands(engine: Engine, tmp_path: Path, leftovers: Leftovers) -> None:
     code = "import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"
     outcome = _run(engine, python(code), tmp_path)
     assert (outcome.exit, outcome.stdout, outcome.stderr, outcome.timed_out) == (3, b"out\n", b"err\n", False)
-    traces.check()
+    leftovers.check()
 
 
 def test_a_command_that_a_signal_ends_has_a_shells_status(engine: Engine, tmp_path: Path) -> None:
@@ -164,11 +102,11 @@ def test_a_missing_working_directory_is_made(engine: Engine, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["no-such-command", "/no/such/command"])
 def test_a_missing_command_is_an_error_that_names_it(
-    engine: Engine, tmp_path: Path, traces: _Traces, name: str
+    engine: Engine, tmp_path: Path, leftovers: Leftovers, name: str
 ) -> None:
     with pytest.raises(RunError, match=f"cannot run '{name}': "):
         _run(engine, container(name), tmp_path)
-    traces.check()
+    leftovers.check()
 
 
 def test_a_missing_interpreter_is_an_error(engine: Engine, tmp_path: Path) -> None:
@@ -180,7 +118,7 @@ def test_a_missing_interpreter_is_an_error(engine: Engine, tmp_path: Path) -> No
 
 
 def test_time_over_ends_everything(
-    engine: Engine, tmp_path: Path, traces: _Traces, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, tmp_path: Path, leftovers: Leftovers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "GRACE_SECONDS", 0.5)
     started = time.monotonic()
@@ -189,33 +127,33 @@ def test_time_over_ends_everything(
     )
     assert (outcome.timed_out, outcome.stdout, outcome.exit >= 128) == (True, b"x\n", True)
     assert time.monotonic() - started < 30
-    traces.check()
+    leftovers.check()
 
 
 def test_a_daemon_that_ignores_sigterm_is_ended_too(
-    engine: Engine, tmp_path: Path, traces: _Traces, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, tmp_path: Path, leftovers: Leftovers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "GRACE_SECONDS", 0.5)
     outcome = _run(engine, python(_FORKS_AND_IGNORES_SIGTERM, timeout_seconds=1.0), tmp_path)
     assert (outcome.timed_out, outcome.stdout) == (True, b"ready\n")
-    traces.check()
+    leftovers.check()
 
 
-def test_a_daemon_ends_with_the_command_that_started_it(engine: Engine, tmp_path: Path, traces: _Traces) -> None:
+def test_a_daemon_ends_with_the_command_that_started_it(engine: Engine, tmp_path: Path, leftovers: Leftovers) -> None:
     code = "import os, time\nif os.fork() == 0:\n    os.setsid(); time.sleep(600)\nprint('done')"
     outcome = _run(engine, python(code), tmp_path)
     assert (outcome.exit, outcome.stdout) == (0, b"done\n")
     assert outcome.seconds < 20
-    traces.check()
+    leftovers.check()
 
 
-def test_an_interrupt_leaves_nothing(engine: Engine, tmp_path: Path, traces: _Traces) -> None:
+def test_an_interrupt_leaves_nothing(engine: Engine, tmp_path: Path, leftovers: Leftovers) -> None:
     timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         _run(engine, python(_FORKS_AND_IGNORES_SIGTERM, timeout_seconds=60), tmp_path)
     timer.join()
-    traces.check()
+    leftovers.check()
 
 
 @pytest.mark.parametrize("members", [1, 2, 4], ids=["at-once", "while-it-starts", "while-it-runs"])
@@ -224,22 +162,23 @@ def test_when_we_are_killed_the_container_goes_too(engine: Engine, tmp_path: Pat
 import sys; sys.path[:0] = {sys.path!r}
 from pathlib import Path
 from tests.support import sandbox
+from tests.support.leftovers import Leftovers, below, control_groups
 what = sandbox.python({_FORKS_AND_IGNORES_SIGTERM!r}, 60)
 sandbox.engine({engine.name!r}).run(what, Path("/"), Path({str(tmp_path)!r}))
 """
     victim = subprocess.Popen([sys.executable, "-c", script])
     started = time.monotonic()
-    family = _below(victim.pid)
+    family = below(victim.pid)
     while len(family) < members and time.monotonic() - started < 20:
         time.sleep(0.05)
-        family = _below(victim.pid)  # once: a short-lived process may be gone at a second look
+        family = below(victim.pid)  # once: a short-lived process may be gone at a second look
     assert len(family) >= members
     victim.kill()
     victim.wait()
     runs = [path.name for path in tmp_path.iterdir()]
-    while _alive(family) | _control_groups(runs) and time.monotonic() - started < 40:
+    while _alive(family) | control_groups(runs) and time.monotonic() - started < 40:
         time.sleep(0.05)
-    assert _alive(family) | _control_groups(runs) == set()
+    assert _alive(family) | control_groups(runs) == set()
 
 
 def _alive(family: set[int]) -> set[str]:
@@ -277,7 +216,7 @@ def test_a_user_of_the_image_is_that_user(engine: Engine, tmp_path: Path) -> Non
 @pytest.mark.sandbox
 @pytest.mark.parametrize("isolation", ["root", "user", "chroot"])
 def test_every_isolation_of_the_sandbox_runs_the_same_and_says_what_it_lacks(
-    tmp_path: Path, traces: _Traces, monkeypatch: pytest.MonkeyPatch, isolation: str
+    tmp_path: Path, leftovers: Leftovers, monkeypatch: pytest.MonkeyPatch, isolation: str
 ) -> None:
     engine = sandbox.engine("embedded")
     if isolation not in embedded.isolations():
@@ -293,12 +232,12 @@ def test_every_isolation_of_the_sandbox_runs_the_same_and_says_what_it_lacks(
     assert {"/data/f", "/bin/sh"} <= {access.path for access in recorder.accesses()}
     said = {"root": "", "user": "ran in a user namespace", "chroot": "isolated by chroot alone"}[isolation]
     assert said in " ".join(outcome.flags)
-    traces.check()
+    leftovers.check()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_tracer_that_fails_is_an_error_and_hangs_nothing(
-    engine: Engine, tmp_path: Path, traces: _Traces, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, tmp_path: Path, leftovers: Leftovers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*arguments: object) -> None:
         raise RuntimeError("a defect of the tracer")
@@ -306,10 +245,10 @@ def test_a_tracer_that_fails_is_an_error_and_hangs_nothing(
     monkeypatch.setattr(Recorder, "_note", fail)
     with pytest.raises((EngineError, RunError), match="cannot "):
         engine.run(python("import time; time.sleep(60)"), HOST, tmp_path, Recorder())
-    traces.check()
+    leftovers.check()
 
 
-def test_a_missing_rootfs_is_an_error_that_says_so(engine: Engine, tmp_path: Path, traces: _Traces) -> None:
+def test_a_missing_rootfs_is_an_error_that_says_so(engine: Engine, tmp_path: Path, leftovers: Leftovers) -> None:
     with pytest.raises(EngineError, match=r"cannot start a container: .*No such file"):
         engine.run(container("x"), tmp_path / "none", tmp_path)
-    traces.check()
+    leftovers.check()

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 
 from mlbloat import runtime
+from mlbloat.model.conditions import Conditions, Mount
 from mlbloat.model.container import Container
 from mlbloat.model.filetree import FileTree
 from mlbloat.runtime import Engine
@@ -49,6 +51,14 @@ def container(*argv: str, timeout_seconds: float = 30.0, directory: str = "/tmp"
 def python(code: str, timeout_seconds: float = 30.0, directory: str = "/tmp") -> Container:
     """A container that runs some Python of this machine."""
     return container(sys.executable, "-I", "-S", "-B", "-c", code, timeout_seconds=timeout_seconds, directory=directory)
+
+
+def python_with_mounts(code: str, conditions: Conditions | None = None) -> Container:
+    """A container that runs some Python of this machine in a small tree, where Python is mounted."""
+    given = conditions or Conditions()
+    mounts = tuple(Mount(source=each, target=each, read_only=True) for each in sorted({"/usr", sys.base_prefix}))
+    what = container(os.path.realpath(sys.executable), "-I", "-S", "-B", "-c", code)
+    return replace(what, conditions=replace(given, mounts=(*given.mounts, *mounts)))
 
 
 def shell_tree(files: dict[str, bytes | str | None] | None = None) -> FileTree:

@@ -45,7 +45,10 @@ Keep = Annotated[
 Engine = Annotated[
     str,
     typer.Option(
-        "--engine", metavar="ENGINE", envvar="MLBLOAT_ENGINE", help="What runs the image: auto, runc or embedded."
+        "--engine",
+        metavar="ENGINE",
+        envvar="MLBLOAT_ENGINE",
+        help="What runs the image: auto, runc, embedded, docker or podman.",
     ),
 ]
 Tracer = Annotated[

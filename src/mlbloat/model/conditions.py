@@ -44,7 +44,8 @@ class Limit:
 class Conditions:
     gpus: tuple[str, ...] = ()
     """Names of devices as the machine's CDI files have them: `all`, numbers, UUIDs."""
-    network: Literal["none", "host"] = "none"
+    network: Literal["none", "host", "bridge"] = "none"
+    """`bridge`: of the engine's making, through which it reaches the outside; engines with a daemon have one."""
     mounts: tuple[Mount, ...] = ()
     tmpfs: tuple[Tmpfs, ...] = ()
     memory_bytes: int | None = None

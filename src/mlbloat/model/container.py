@@ -56,7 +56,9 @@ class Container:
     service: Service | None = None
     conditions: Conditions = field(default_factory=Conditions)
     devices: Devices | None = None
-    """None: no GPU."""
+    """None: no GPU, or the engine finds out itself what a GPU takes."""
+    image: str = ""
+    """Id of the image; an engine that holds it need not be given its files."""
     new_privileges: bool = False
     """Whether its set-uid programs may have the rights of their owners."""
 

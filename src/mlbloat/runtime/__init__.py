@@ -1,7 +1,7 @@
 """Run a container ourselves, without a daemon, ask engines, and say what works here: all code that starts processes."""
 
 from mlbloat.errors import EngineError, UsageError
-from mlbloat.runtime import embedded, runc
+from mlbloat.runtime import dockerengine, embedded, podmanengine, runc
 from mlbloat.runtime.container import command_line, container_of
 from mlbloat.runtime.dockerclient import ContextError
 from mlbloat.runtime.dockerclient import connect as connect_docker
@@ -40,7 +40,7 @@ __all__ = [
     "unpack",
 ]
 
-ENGINES: tuple[Engine, ...] = (runc, embedded)
+ENGINES: tuple[Engine, ...] = (runc, embedded, dockerengine, podmanengine)
 """In the order of preference."""
 
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 
 from mlbloat.errors import RunError
 from mlbloat.model.container import Container
+from mlbloat.model.digest import Digest
 from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.image import ImageConfig
 from mlbloat.model.workload import Run, Service
-from mlbloat.runtime import defaults, gpu
+from mlbloat.runtime import defaults
+from mlbloat.runtime.engine import Engine
 
 _HOSTNAME = "mlbloat"
 _DATABASE_LIMIT_BYTES = 4 << 20
@@ -23,8 +25,8 @@ _CAPABILITIES = "security.capability"
 _LARGEST_ID = 2**32 - 2
 
 
-def container_of(config: ImageConfig, run: Run, tree: FileTree) -> Container:
-    """Resolve a run against an image; RunError when it cannot start."""
+def container_of(config: ImageConfig, run: Run, tree: FileTree, engine: Engine) -> Container:
+    """Resolve a run against an image; RunError when it cannot start, EngineError when the engine cannot give it."""
     argv = command_line(config, run)
     user = _user(config.user, tree)
     environment = _environment(config, run, user.home)
@@ -41,7 +43,8 @@ def container_of(config: ImageConfig, run: Run, tree: FileTree) -> Container:
         timeout_seconds=run.timeout_seconds,
         service=_with_signal(run.service, config.stop_signal),
         conditions=run.conditions,
-        devices=gpu.devices_of(run.conditions.gpus),
+        devices=engine.devices(run.conditions.gpus),
+        image=str(Digest.of(config.document)),
         new_privileges=user.uid != 0 and _has_privileged_programs(tree),
     )
 

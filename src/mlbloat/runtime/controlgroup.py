@@ -59,9 +59,13 @@ def memory_flags(directories: Sequence[str], memory_bytes: int) -> list[str]:
         for file in ("memory.events", "memory.oom_control"):
             with contextlib.suppress(OSError), open(f"{directory}/{file}", encoding="ascii") as stream:
                 if any(line.split()[0] == "oom_kill" and line.split()[1] != "0" for line in stream):
-                    limit = f"{memory_bytes >> 20} MiB"
-                    return [f"a process of it was killed, because it used more than {limit} of memory; raise `memory`"]
+                    return [killed(memory_bytes)]
     return []
+
+
+def killed(memory_bytes: int) -> str:
+    limit = f"{memory_bytes >> 20} MiB"
+    return f"a process of it was killed, because it used more than {limit} of memory; raise `memory`"
 
 
 def _remove(directories: Sequence[str]) -> None:

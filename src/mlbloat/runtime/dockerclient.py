@@ -9,6 +9,7 @@ https://github.com/docker/cli/tree/v27.5.1/cli/context/store
 import hashlib
 import json
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
+_ANSWER_SECONDS = 10
 _MAX_DOCUMENT_BYTES = 8 << 20
 
 
@@ -36,6 +38,19 @@ def connect(timeout_seconds: int) -> "Iterator[DockerClient]":
         DockerClient.from_env(timeout=timeout_seconds, environment=dict(settings), use_ssh_client=over_ssh)
     ) as client:
         yield client
+
+
+def version_at(path: str) -> str:
+    """Ask the engine at a socket which it is; OSError and ValueError when it does not answer."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(_ANSWER_SECONDS)
+        connection.connect(path)
+        connection.sendall(b"GET /version HTTP/1.0\r\nHost: docker\r\n\r\n")
+        answer = b""
+        while chunk := connection.recv(1 << 16):
+            answer += chunk
+    document = json.loads(answer.partition(b"\r\n\r\n")[2])
+    return f"daemon {document['Version']}, API {document['ApiVersion']}"
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:

@@ -1,15 +1,13 @@
 """What works on this machine, each thing tried."""
 
-import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlbloat.runtime import dockerclient, embedded, kernel, runc
+from mlbloat.runtime import dockerclient, embedded, kernel, program, runc
 
 _OLDEST_KERNEL = (5, 5)
 """The first whose seccomp listener can let a call continue; 5.19 also shields it from signals."""
@@ -34,6 +32,8 @@ def doctor() -> tuple[Check, ...]:
         _notification,
         _runc,
         _docker,
+        _podman,
+        _fuse,
         _gpu,
     )
     return tuple(probe() for probe in probes)
@@ -117,30 +117,44 @@ def _docker() -> Check:
     if not host.startswith("unix://"):
         return Check(name="docker", ok=True, detail=f"the engine is at {host}; not asked", remedy=remedy)
     try:
-        detail, ok = _ask_docker(host.removeprefix("unix://")), True
+        detail, ok = dockerclient.version_at(host.removeprefix("unix://")), True
     except (OSError, ValueError) as error:
         detail, ok = f"no daemon answers at {host} ({getattr(error, 'strerror', None) or error})", False
     return Check(name="docker", ok=ok, detail=detail, remedy=remedy)
 
 
-def _ask_docker(path: str) -> str:
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(2)
-        connection.connect(path)
-        connection.sendall(b"GET /version HTTP/1.0\r\nHost: docker\r\n\r\n")
-        answer = b""
-        while chunk := connection.recv(1 << 16):
-            answer += chunk
-    document = json.loads(answer.partition(b"\r\n\r\n")[2])
-    return f"daemon {document['Version']}, API {document['ApiVersion']}"
+def _podman() -> Check:
+    words = ("podman", "--version")
+    try:
+        detail, ok = program.ask(words).decode(errors="replace").strip() or "podman", True
+    except program.ProgramError as error:
+        detail, ok = str(error), False
+    return Check(
+        name="podman",
+        ok=ok,
+        detail=detail,
+        remedy="apt-get install podman; only `podman:` images and --engine podman need it",
+    )
+
+
+def _fuse() -> Check:
+    device = "/dev/fuse"
+    allowed = os.access(device, os.R_OK | os.W_OK)
+    there = "" if not os.path.exists(device) else f"{device} may not be opened"
+    return Check(
+        name="FUSE",
+        ok=allowed,
+        detail=f"{device} may be opened" if allowed else there or f"there is no {device}",
+        remedy="modprobe fuse, and root; only --tracer fuse needs it",
+    )
 
 
 def _gpu() -> Check:
-    program = shutil.which("nvidia-smi")
+    tool = shutil.which("nvidia-smi")
     names = ""
-    if program:
+    if tool:
         try:
-            query = [program, "--query-gpu=name", "--format=csv,noheader"]
+            query = [tool, "--query-gpu=name", "--format=csv,noheader"]
             done = subprocess.run(query, capture_output=True, stdin=subprocess.DEVNULL, timeout=10, check=False)
             names = (
                 ", ".join(done.stdout.decode(errors="replace").split("\n")).strip(", ") if not done.returncode else ""

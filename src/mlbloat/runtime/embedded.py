@@ -11,13 +11,14 @@ from pathlib import Path
 
 from mlbloat.errors import EngineError
 from mlbloat.model.conditions import PROCESSES
-from mlbloat.model.container import Container, Outcome
+from mlbloat.model.container import Container, Devices, Outcome
 from mlbloat.runtime import process, seccomp
 from mlbloat.runtime.listener import Listener
 from mlbloat.runtime.messages import Spec
 from mlbloat.runtime.syscalls import NATIVE
 
 name: str = "embedded"
+watched_only: bool = False
 
 NOTHING_WORKS = (
     "this process may create neither namespaces nor user namespaces, nor change its root; run as root, allow "
@@ -45,14 +46,29 @@ def isolations() -> tuple[str, ...]:
 
 def run(container: Container, rootfs: Path, scratch: Path, listener: Listener | None = None) -> Outcome:
     """Run a container in the best sandbox that this process may make."""
-    if container.devices is not None:
-        raise EngineError("cannot give a run GPUs with the embedded engine; take --engine runc (apt-get install runc)")
+    refuse_bridge(container)
     directory = tempfile.mkdtemp(prefix="run-", dir=scratch.absolute())
     spec = spec_of(container, rootfs, directory, listener)
     calls = frozenset() if listener is None else listener.calls
     spec["isolation"] = next(iter(isolations()), "root")
     spec["filter"] = seccomp.filter_program(os.uname().machine, calls).hex()
     return process.launch(spec, container, listener)
+
+
+def devices(gpus: tuple[str, ...]) -> Devices | None:
+    """Hold no GPU: EngineError when one is asked for."""
+    if gpus:
+        raise EngineError("cannot give a run GPUs with the embedded engine; take --engine runc (apt-get install runc)")
+    return None
+
+
+def refuse_bridge(container: Container) -> None:
+    """Raise EngineError for a network that takes an engine which manages networks."""
+    if container.conditions.network == "bridge":
+        raise EngineError(
+            f"cannot run {container.argv[0]!r} with `network: bridge`: only engines that manage networks have one; "
+            "take --engine docker or --engine podman, or `network: host`, which reaches the outside, too"
+        )
 
 
 def machine_memory_bytes() -> int:
@@ -88,5 +104,9 @@ def spec_of(container: Container, rootfs: Path, directory: str, listener: Listen
         "memory_bytes": conditions.memory_bytes or machine_memory_bytes() * 9 // 10,
         "processes": conditions.processes or PROCESSES,
         "limits_asked": conditions.memory_bytes is not None or conditions.processes is not None,
-        "runc": "",
+        "program": "",
+        "gpus": list(conditions.gpus),
+        "image": container.image,
+        "host": "",
+        "search": [],
     }

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Protocol
 
-from mlbloat.model.container import Container, Outcome
+from mlbloat.model.container import Container, Devices, Outcome
 from mlbloat.runtime.listener import Listener
 
 
@@ -13,6 +13,16 @@ class Engine(Protocol):
     @property
     def name(self) -> str:
         """As `--engine` takes it."""
+
+    @property
+    def watched_only(self) -> bool:
+        """Whether somebody else starts its containers: a tracer can watch them, and stop none of their calls."""
+
+    def devices(self, gpus: tuple[str, ...]) -> Devices | None:
+        """Return what GPUs take of this machine; None for none, or where the engine finds out itself.
+
+        EngineError when this machine or the engine cannot give them.
+        """
 
     def problem(self, *, tracing: bool) -> str:
         """Say why it does not work on this machine and what would help; empty when it does."""

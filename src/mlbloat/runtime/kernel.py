@@ -131,6 +131,15 @@ def enter_mount_namespace(process: int) -> None:
         os.close(descriptor)
 
 
+def enter_network_namespace(process: int) -> None:
+    """Enter the network namespace of a process: sockets that are made from here on are that one's."""
+    descriptor = os.open(f"/proc/{process}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check(_libc.setns(descriptor, CLONE_NEWNET), "setns")
+    finally:
+        os.close(descriptor)
+
+
 def leave_chroot() -> None:
     """Make the root of this mount namespace the root again; entering a mount namespace does that, even one's own."""
     enter_mount_namespace(os.getpid())

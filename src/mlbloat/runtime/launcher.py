@@ -232,6 +232,15 @@ def main() -> None:
             launchrunc.run(spec, control, orders)
         elif spec["engine"] == "embedded":
             _run_embedded(spec, control, orders)
+        elif spec["engine"] == "podman":
+            from mlbloat.runtime import launchforeign, launchpodman
+
+            launchforeign.run(spec, control, orders, launchpodman.Container(spec))
+        elif spec["engine"] == "docker":
+            sys.path.extend(spec["search"])
+            from mlbloat.runtime import launchdocker, launchforeign
+
+            launchforeign.run(spec, control, orders, launchdocker.Container(spec))
         else:
             send(control, {"ended": 0, "text": " ".join(isolations())})
     except OSError as error:

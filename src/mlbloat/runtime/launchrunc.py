@@ -58,8 +58,8 @@ def run(spec: Spec, control: socket.socket, orders: socket.socket) -> None:
         # Only then: whoever stops it at once must meet the program, not runc on its way to it.
         _await_program(child)
         send(control, {"started": began, "flags": flags})
-        more = [(listening.fileno(), partial(_hand_over, listening, control))]
-        status = obey(child, orders, partial(_execute, spec), more)
+        more = partial(_hand_over, listening, control)
+        status = obey(child, orders, partial(_execute, spec), {listening.fileno(): more})
         code = os.waitstatus_to_exitcode(status)
         killed = controlgroup.memory_flags(groups, spec["memory_bytes"])
         send(control, {"ended": code if code >= 0 else 128 - code, "at": time.monotonic(), "flags": killed})
@@ -84,7 +84,7 @@ def _execute(spec: Spec, argv: list[str], stdout: int, stderr: int) -> int:
         json.dump(process, stream)
     command = _command(spec, "exec", "--process", _PROCESS_FILE, _name(spec))
     outputs = [(os.POSIX_SPAWN_DUP2, stdout, 1), (os.POSIX_SPAWN_DUP2, stderr, 2)]
-    return os.posix_spawn(spec["runc"], command, os.environ, file_actions=outputs)
+    return os.posix_spawn(spec["program"], command, os.environ, file_actions=outputs)
 
 
 def _write_name_files(root: str, spec: Spec) -> None:
@@ -110,7 +110,7 @@ def _runc(spec: Spec, *arguments: str, quiet: bool = False) -> "subprocess.Popen
 
 
 def _command(spec: Spec, *arguments: str) -> list[str]:
-    return [spec["runc"], "--root", os.path.join(spec["directory"], "state"), "--log", _LOG, *arguments]
+    return [spec["program"], "--root", os.path.join(spec["directory"], "state"), "--log", _LOG, *arguments]
 
 
 def _create(spec: Spec, control: socket.socket, listening: socket.socket) -> bool:

@@ -13,7 +13,7 @@ from typing import Literal, TypedDict
 class Spec(TypedDict):
     """One container to launch, everything resolved."""
 
-    engine: Literal["embedded", "runc", "probe"]
+    engine: Literal["embedded", "runc", "podman", "docker", "probe"]
     isolation: str
     """Of the embedded engine: `root`, `user` or `chroot` (launcher.isolations)."""
     parent: int
@@ -36,7 +36,7 @@ class Spec(TypedDict):
     watched: bool
     """Somebody reads events of the container's file system."""
     new_privileges: bool
-    network: Literal["none", "host"]
+    network: Literal["none", "host", "bridge"]
     hosts: list[tuple[str, str]]
     """Name, address."""
     tmpfs: list[tuple[str, int | None]]
@@ -50,8 +50,16 @@ class Spec(TypedDict):
     """The two before were asked for, so that it must be said when they do not hold."""
     mounts: list[tuple[str, str, bool]]
     """Source, target, whether it is read-only."""
-    runc: str
-    """The program's path; empty for other engines."""
+    program: str
+    """Path of runc or podman; empty for other engines."""
+    gpus: list[str]
+    """For engines that find out themselves what a GPU takes."""
+    image: str
+    """Id of the image, for engines that may hold it."""
+    host: str
+    """Address of the docker engine."""
+    search: list[str]
+    """Where its client is, for Python to import."""
 
 
 class Message(TypedDict, total=False):

@@ -8,7 +8,7 @@ import json
 import os
 import select
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypedDict
 
 from mlbloat.runtime import kernel
@@ -16,6 +16,10 @@ from mlbloat.runtime.messages import pack_descriptors, receive_packet
 
 Start = Callable[[list[str], int, int], int]
 """Start a command in the container with descriptors for its stdout and stderr; its process number."""
+
+
+Others = dict[int, Callable[[], object]]
+"""Descriptors to watch beside, and what to do when there is something to read."""
 
 
 class Order(TypedDict, total=False):
@@ -45,17 +49,21 @@ def ask(orders: socket.socket, order: Order, *descriptors: int) -> tuple[Answer 
     return (json.loads(data) if data else None), received
 
 
-def obey(child: int, orders: socket.socket, start: Start, also: Sequence[tuple[int, Callable[[], object]]] = ()) -> int:
-    """Wait for the container's first process, doing meanwhile what is ordered; return its wait status.
-
-    `also` are descriptors to watch, and what to do when there is something to read.
-    """
+def obey(child: int, orders: socket.socket, start: Start, others: Others | None = None) -> int:
+    """Wait for the container's first process, a child, doing meanwhile what is ordered; return its wait status."""
     ended = kernel.process_descriptor(child)
+    try:
+        attend(ended, orders, start, {} if others is None else others)
+        return os.waitpid(child, 0)[1]
+    finally:
+        os.close(ended)
+
+
+def attend(ended: int, orders: socket.socket, start: Start, others: Others) -> None:
+    """Do what is ordered until the process that a descriptor names has ended. `others` may change meanwhile."""
     with contextlib.ExitStack() as opened:
-        opened.callback(os.close, ended)
         desk = _Desk(orders, start)
         opened.callback(desk.close)
-        others = dict(also)
         while True:
             watched = [ended, *others, *desk.watched()]
             ready, _, _ = select.select(watched, [], [])
@@ -65,7 +73,7 @@ def obey(child: int, orders: socket.socket, start: Start, also: Sequence[tuple[i
                 elif descriptor != ended:
                     desk.attend(descriptor)
             if ended in ready:
-                return os.waitpid(child, 0)[1]
+                return
 
 
 class _Desk:

@@ -31,6 +31,8 @@ SET_UP_SECONDS = 600.0
 """From the launcher's start to the command's: a copy of the image may have to be made."""
 GRACE_SECONDS = 5.0
 """Between asking and forcing."""
+_REMOVAL_SECONDS = 120.0
+"""For another engine to remove a container: it may be busy, and what is not waited for stays."""
 
 _START = """
 import sys, types
@@ -52,7 +54,7 @@ def launch(spec: Spec, container: Container, listener: Listener | None) -> Outco
         with _Launch(spec, container, listener) as running:
             running.watch()
         outcome = running.outcome()
-        return replace(outcome, flags=(*outcome.flags, *written.flags(spec["directory"], spec["rootfs"])))
+        return replace(outcome, flags=(*outcome.flags, *written.flags(str(directory / "upper"), spec["rootfs"])))
     finally:
         remove(directory)
 
@@ -127,6 +129,7 @@ class _Launch:
         self._talking = True
         self._deadline = time.monotonic() + SET_UP_SECONDS
         self._steps = [self._ask_command, self._ask_launcher, self._kill]
+        self._removal_seconds = _REMOVAL_SECONDS if spec["engine"] in ("docker", "podman") else 2 * GRACE_SECONDS
         self.answer = ""
 
     def __enter__(self) -> Self:
@@ -208,9 +211,9 @@ class _Launch:
     def _time_is_over(self) -> None:
         if self._exit is None:
             self._timed_out = True
-        if self._steps:
-            self._steps.pop(0)()
-        self._deadline = time.monotonic() + GRACE_SECONDS
+        step = self._steps.pop(0) if self._steps else self._kill
+        step()
+        self._deadline = time.monotonic() + (self._removal_seconds if step == self._ask_launcher else GRACE_SECONDS)
 
     def _ask_command(self) -> None:
         if self._child is not None and self._started:
@@ -243,7 +246,7 @@ class _Launch:
             if self._talking:
                 self._ask_launcher()
             try:
-                self._process.wait(2 * GRACE_SECONDS)
+                self._process.wait(self._removal_seconds)
             except subprocess.TimeoutExpired:
                 self._kill()
                 self._process.wait()

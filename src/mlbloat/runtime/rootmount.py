@@ -53,11 +53,16 @@ def watch(spec: Spec, root: str, flags: list[str], control: socket.socket) -> No
     """Hand a queue of what is opened in the root over, when somebody wants to read it."""
     if not spec["watched"]:
         return
-    if _COPIED in flags or not os.path.isdir(root):
-        raise OSError("file-system events can only be told apart on an overlay of the run's own; take --tracer seccomp")
+    refuse_copy(root, flags)
     descriptor = kernel.watch_file_system(root)
     send(control, {"listener": 1}, descriptor)
     os.close(descriptor)
+
+
+def refuse_copy(root: str, flags: list[str]) -> None:
+    """Raise OSError when a root is no file system of the run's own."""
+    if _COPIED in flags or not os.path.isdir(root):
+        raise OSError("file-system events can only be told apart on an overlay of the run's own; take --tracer seccomp")
 
 
 def _overlay(at: str, rootfs: str, user_namespace: bool) -> bool:

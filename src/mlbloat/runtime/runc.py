@@ -15,14 +15,15 @@ from typing import Any
 
 from mlbloat.errors import RunError
 from mlbloat.model.conditions import Mount, Tmpfs
-from mlbloat.model.container import Container, Device, Outcome
-from mlbloat.runtime import defaults, embedded, process, seccomp
+from mlbloat.model.container import Container, Device, Devices, Outcome
+from mlbloat.runtime import defaults, embedded, gpu, process, seccomp
 from mlbloat.runtime.embedded import isolations, spec_of
 from mlbloat.runtime.listener import Listener
 from mlbloat.runtime.messages import Spec
 from mlbloat.runtime.syscalls import NATIVE
 
 name: str = "runc"
+watched_only: bool = False
 
 _NOT_EXECUTED = re.compile(rb"exec /[^\n]*: ([a-z ]+)\n")
 """What the first process says, in place of the command, when the last step fails; its status is 1 then."""
@@ -73,16 +74,26 @@ def _program() -> str | None:
 
 def run(container: Container, rootfs: Path, scratch: Path, listener: Listener | None = None) -> Outcome:
     """Run a container under runc, over an overlay in a mount namespace of its own."""
+    embedded.refuse_bridge(container)
     directory = Path(tempfile.mkdtemp(prefix="run-", dir=scratch.absolute()))
     calls = frozenset() if listener is None else listener.calls
     (directory / "config.json").write_text(json.dumps(configuration(container, str(directory), calls)))
     spec = spec_of(container, rootfs, str(directory), listener)
-    spec |= {"engine": "runc", "runc": _program() or "runc"}
-    outcome = process.launch(spec, container, listener)
+    spec |= {"engine": "runc", "program": _program() or "runc"}
+    return refuse_unexecuted(container, process.launch(spec, container, listener))
+
+
+def refuse_unexecuted(container: Container, outcome: Outcome) -> Outcome:
+    """Raise RunError when the outcome is runc's, because the command could not be executed."""
     if outcome.exit == 1 and (said := _NOT_EXECUTED.fullmatch(outcome.stderr)):
         reason = said[1].decode(errors="replace")
         raise RunError(f"cannot run {container.argv[0]!r}: {reason} (is the interpreter it names in the image?)")
     return outcome
+
+
+def devices(gpus: tuple[str, ...]) -> Devices | None:
+    """Return what these GPUs take, as files of this machine say it."""
+    return gpu.devices_of(gpus)
 
 
 def configuration(container: Container, directory: str, notify: frozenset[str]) -> dict[str, Any]:

@@ -9,9 +9,8 @@ _MOST = 20_000
 _OURS = frozenset({"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"})
 
 
-def flags(directory: str, rootfs: str) -> tuple[str, ...]:
-    """Say how many files of the image a run changed or deleted; nothing when they cannot be told."""
-    upper = os.path.join(directory, "upper")
+def flags(upper: str, rootfs: str) -> tuple[str, ...]:
+    """Say how many files of the image a run changed or deleted; nothing when there is no upper layer."""
     changed = sorted(path for path in _entries(upper) if path not in _OURS and os.path.lexists(rootfs + path))
     if not changed:
         return ()

@@ -61,17 +61,14 @@ def _gpus(gpus: str | int | list[str], problem: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _network(name: str, problem: str) -> Literal["none", "host"]:
+def _network(name: str, problem: str) -> Literal["none", "host", "bridge"]:
     if name == "none":
         return "none"
     if name == "host":
         return "host"
     if name == "bridge":
-        raise UsageError(
-            f"{problem} asks for `network: bridge`, which takes a container daemon; `host` reaches the outside, and "
-            "with `none` requests reach the service in a network of its own"
-        )
-    raise UsageError(f"{problem} asks for `network: {name}`; it takes none or host")
+        return "bridge"
+    raise UsageError(f"{problem} asks for `network: {name}`; it takes none, host or bridge")
 
 
 def _mount(text: str, problem: str, directory: Path) -> Mount:

@@ -220,5 +220,5 @@ def test_a_tree_of_only_what_was_used_runs_the_same(engine: Engine, tmp_path: Pa
     assert "/usr/share/never" in unused
     for path in unused:
         Path(f"{tmp_path}/root{path}").unlink()
-    outcome = engine.run(runtime.container_of(_CONFIG, run, tree), tmp_path / "root", tmp_path / "scratch")
+    outcome = engine.run(runtime.container_of(_CONFIG, run, tree, engine), tmp_path / "root", tmp_path / "scratch")
     assert (outcome.exit, outcome.stdout, outcome.stderr) == (0, b"1\n2\n3\n", b"")

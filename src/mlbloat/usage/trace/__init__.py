@@ -29,9 +29,9 @@ def trace(
     run: Run, config: ImageConfig, tree: FileTree, rootfs: Path, scratch: Path, engine: Engine, tracer: str = "auto"
 ) -> RunRecord:
     """Run a workload's run on an image unpacked at `rootfs`, every path call noted. RunError when it does not end."""
-    chosen = tracers.choose(tracer)
+    chosen = tracers.choose(tracer, watched_only=engine.watched_only)
     recorder: tracers.Tracing = chosen.Recorder()
-    container = container_of(config, run, tree)
+    container = container_of(config, run, tree, engine)
     outcome = engine.run(container, rootfs, scratch, recorder)
     if outcome.timed_out:
         raise RunError(

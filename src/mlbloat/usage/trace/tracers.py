@@ -32,14 +32,21 @@ class Tracing(Listener, Protocol):
         """What this recording may have missed or changed."""
 
 
-def choose(name: str) -> ModuleType:
-    """Return the tracer of that name, or with `auto` the first that works here."""
+def choose(name: str, *, watched_only: bool = False) -> ModuleType:
+    """Return the tracer of that name, or with `auto` the first that works here, and with the engine."""
     known = ", ".join(tracer.name for tracer in TRACERS)
     if name in _REFUSED:
         raise UsageError(f"cannot trace with {name}: {_REFUSED[name]}; take auto, {known}")
     tracers = [tracer for tracer in TRACERS if name in ("auto", tracer.name)]
     if not tracers:
         raise UsageError(f"cannot trace with {name!r}: there is no tracer of that name; take auto, {known}")
+    if watched_only:
+        tracers = [tracer for tracer in tracers if tracer.Recorder.watches]
+    if not tracers:
+        raise UsageError(
+            f"cannot trace with {name} what another engine starts, only watch its file system; take --tracer auto, or "
+            "--engine runc"
+        )
     missing = []
     for tracer in tracers:
         problem = tracer.problem()

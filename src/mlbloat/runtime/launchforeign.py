@@ -1,0 +1,127 @@
+"""The launcher's part for containers that another engine starts: create, watch, start, wait, remove.
+
+The process of such a container is not ours. What is ours is its name, so that it can be removed whatever happens.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from socket import socket
+from typing import Literal, Protocol
+
+from mlbloat.runtime import controlgroup, kernel
+from mlbloat.runtime.messages import Spec, send
+from mlbloat.runtime.orders import Others, attend
+
+_LATE = (
+    "its first file accesses may be missing, because its file system could only be watched once it ran; take --engine "
+    "runc for a complete record"
+)
+
+
+class RefusedError(Exception):
+    """The engine does not start the container: its words, and whether the command is to blame."""
+
+    def __init__(self, text: str, what: Literal["engine", "command"] = "engine") -> None:
+        super().__init__(text)
+        self.what = what
+
+
+@dataclass(frozen=True)
+class Ended:
+    exit: int
+    out_of_memory: bool
+    flags: tuple[str, ...] = ()
+    seconds: float | None = None
+    """How long it ran, where the engine knows better than who waited for it."""
+
+
+class Foreign(Protocol):
+    """One container of another engine."""
+
+    others: Others
+    """What to watch while it runs: its output, where that does not come by itself."""
+
+    def create(self) -> str:
+        """Create it; nothing of it runs. Return a directory of its file system; empty when there is none so early."""
+
+    def start(self) -> int:
+        """Start it; return the number of its first process, 0 when that has ended already."""
+
+    def execute(self, argv: list[str], stdout: int, stderr: int) -> int:
+        """Start one more command in it, and return the number of a child that ends as it ends."""
+
+    def finish(self) -> Ended:
+        """Wait for the end of its output, and say how it ended."""
+
+    def remove(self) -> None:
+        """Remove it and all that was made for it, as far as that was made."""
+
+
+def run(spec: Spec, control: socket, orders: socket, container: Foreign) -> None:
+    with _removed_at_the_end(container):
+        try:
+            root = container.create()
+            if spec["watched"] and root:
+                _watch(root, control)
+            began = time.monotonic()
+            first = container.start()
+        except RefusedError as error:
+            send(control, {"failed": error.what, "text": str(error)})
+            return
+        late = spec["watched"] and not root
+        if late and first:
+            _watch(f"/proc/{first}/root", control)
+        ended = _descriptor(first)
+        send(control, {"child": first}, ended)
+        with contextlib.suppress(OSError):  # it has ended: then nothing can be asked there
+            kernel.enter_network_namespace(first)
+        send(control, {"started": began, "flags": [_LATE] if late else []})
+        attend(ended, orders, container.execute, container.others)
+        at = time.monotonic()
+        result = container.finish()
+        flags = [*result.flags, *([controlgroup.killed(spec["memory_bytes"])] if result.out_of_memory else [])]
+        at = at if result.seconds is None else began + result.seconds
+        send(control, {"ended": result.exit, "at": at, "flags": flags})
+
+
+def _watch(root: str, control: socket) -> None:
+    descriptor = kernel.watch_file_system(root)
+    send(control, {"listener": 1}, descriptor)
+    os.close(descriptor)
+
+
+def _descriptor(process: int) -> int:
+    """Return a descriptor of a process; of one that ended when it has ended already."""
+    if process:
+        with contextlib.suppress(ProcessLookupError):
+            return kernel.process_descriptor(process)
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    descriptor = kernel.process_descriptor(child)
+    os.waitpid(child, 0)
+    return descriptor
+
+
+@contextlib.contextmanager
+def _removed_at_the_end(container: Foreign) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        # Whatever happened, and before anything else may stop us.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        container.remove()
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let no signal come between an order to the engine and its answer: what is half made cannot be removed."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
