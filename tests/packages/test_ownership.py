@@ -1,14 +1,7 @@
 import json
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from mlbloat.image import load, squash
 from mlbloat.packages import take_inventory
-from tests.support.images import Content, oci_archive
 from tests.support.trees import Hard, tree_of
 
 SITE = "/usr/lib/python3/dist-packages"
@@ -127,49 +120,3 @@ def test_a_broken_database_of_one_manager_leaves_the_others_alone() -> None:
         "cannot read /var/lib/dpkg/status",
         "cannot read /opt/conda/conda-meta/a.json",
     ]
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.permutations(range(6)), st.sets(st.integers(1, 5)))
-def test_layers_that_give_the_same_tree_give_the_same_inventory(order: list[int], cuts: set[int]) -> None:
-    parts: list[dict[str, Content]] = [
-        {
-            "/var/lib/dpkg/status": STATUS.format("a") + STATUS.format("b"),
-            f"{INFO}/a.list": "/usr/bin/a\n/usr/bin/both\n",
-        },
-        {f"{INFO}/b.list": "/usr/bin/b\n/usr/bin/both\n", "/usr/bin/both": "x"},
-        {"/usr/bin/a": "#!/bin/sh\n"},
-        {"/usr/bin/b": "#!/bin/sh\n", "/app/main.py": "x = 1\n"},
-        {f"{SITE}/foo-1.dist-info/METADATA": METADATA, f"{SITE}/foo-1.dist-info/RECORD": "foo/a.py,,\n"},
-        {f"{SITE}/foo/a.py": "x = 1\n", f"{SITE}/foo/__pycache__/a.cpython-311.pyc": "code"},
-    ]
-    layers: list[dict[str, Content]] = [{}]
-    for position, number in enumerate(order):
-        if position in cuts:
-            layers.append({})
-        layers[-1].update(parts[number])
-    with tempfile.TemporaryDirectory() as directory:
-        space = Path(directory) / "space"
-        space.mkdir()
-        image = load(f"oci-archive:{oci_archive(Path(directory) / 'a.tar', layers)}", space)
-        tree = squash(image)
-        inventory = take_inventory(tree)
-    assert [(each.key, each.version) for each in inventory.packages] == [
-        ("apt:a@/", "1"),
-        ("apt:b@/", "1"),
-        (f"pip:foo@{SITE}", "1"),
-    ]
-    assert {path: [owner.name for owner in owners] for path, owners in inventory.owners.items()} == {
-        "/usr/bin/a": ["a"],
-        "/usr/bin/b": ["b"],
-        "/usr/bin/both": ["a", "b"],
-        f"{INFO}/a.list": ["a"],
-        f"{INFO}/b.list": ["b"],
-        f"{SITE}/foo-1.dist-info/METADATA": ["foo"],
-        f"{SITE}/foo-1.dist-info/RECORD": ["foo"],
-        f"{SITE}/foo/__pycache__/a.cpython-311.pyc": ["foo"],
-        f"{SITE}/foo/a.py": ["foo"],
-    }
-    owned = sum(tree[path].size_bytes for path in inventory.owners)
-    unowned = sum(entry.size_bytes for entry in tree.files() if entry.path not in inventory.owners)
-    assert owned + unowned == sum(len(str(text)) for part in parts for text in part.values())
