@@ -54,7 +54,7 @@ Layers = list[list[tuple[str, Value]]]
 
 @st.composite
 def histories(draw: st.DrawFn) -> Layers:
-    """Layers that write the tree, with older versions, files that go again, and directories that hide what was there."""
+    """Layers that write the tree, with older versions, files that go again, and directories that hide what was."""
     count = draw(st.integers(1, 5))
     layers: list[dict[str, Value]] = [{} for _ in range(count)]
     hidden = {

@@ -104,3 +104,48 @@ def test_pip_with_scripts_data_files_and_compiled_modules(tmp_path: Path) -> Non
         assert f"/usr/local/share/{name}/notes.txt" in package.files
         assert any(path.endswith(".pyc") for path in package.files)
     assert inventory.problems == ()
+
+
+def spec(directory: Path, name: str, *more: str) -> Path:
+    """A package for rpmbuild: a program, a link to it and a page of documentation."""
+    lines = (
+        f"Name: {name}", "Version: 1.0", "Release: 2", "Summary: x", "License: MIT", "BuildArch: noarch", *more,
+        "%description", "x", "%install",
+        "mkdir -p %{buildroot}/usr/bin %{buildroot}/usr/share/doc/%{name}",
+        "echo 1 > %{buildroot}/usr/bin/%{name}", "ln -s %{name} %{buildroot}/usr/bin/%{name}-link",
+        "echo text > %{buildroot}/usr/share/doc/%{name}/README",
+        "%files", "/usr/bin/*", "%doc /usr/share/doc/%{name}",
+    )  # fmt: skip
+    path = directory / f"{name}.spec"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_rpm_with_epochs_and_weak_dependencies(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        missing("rpm installs into another root as root only")
+    root, home = tmp_path / "root", {"HOME": str(tmp_path)}
+    root.mkdir()
+    defined = [("_topdir", tmp_path / "top"), ("_rpmdir", tmp_path / "built"), ("_dbpath", tmp_path / "none")]
+    defines = [word for name, path in defined for word in ("--define", f"{name} {path}")]
+    for path in (
+        spec(tmp_path, "base", "Epoch: 3", "Provides: capability"),
+        spec(tmp_path, "extra"),
+        spec(tmp_path, "tool", "Requires: capability, /usr/bin/base", "Recommends: extra"),
+    ):
+        run(program("rpmbuild"), "-bb", "--quiet", *defines, path, **home)
+    rpm = (program("rpm"), "--root", str(root), "--dbpath", "/var/lib/rpm", "--nosignature")
+    run(*rpm, "--install", *sorted((tmp_path / "built").rglob("*.rpm")), **home)
+    (tmp_path / "space").mkdir()
+    tree, inventory = read(root, tmp_path / "space")
+    asked = "%{name} %|epoch?{%{epoch}:}:{}|%{version}-%{release}\n"
+    told = dict(line.split() for line in run(*rpm, "--query", "--all", "--queryformat", asked, **home).splitlines())
+    assert {package.name: package.version for package in inventory.packages} == told
+    assert told["base"] == "3:1.0-2"
+    for package in inventory.packages:
+        listed = run(*rpm, "--query", "--list", package.name, **home).splitlines()
+        assert set(package.files) == regular(tree, listed)
+        assert package.manager == "rpm"
+    tool = next(package for package in inventory.packages if package.name == "tool")
+    assert (tool.requires, tool.recommends) == (("rpm:base@/",), ("rpm:extra@/",))
+    assert inventory.problems == ()

@@ -422,12 +422,14 @@ def test_requirement_files_tell_direct_from_transitive_where_no_installer_did() 
         **wheel("pulled"),
         **wheel("unknown"),
         **wheel("Inc-luded"),
+        **wheel("from-url"),
         "/app/requirements.txt": "# comment\nasked[extra]>=1 \\\n  --hash=sha256:00  # why\n-r more/base.txt\n-e .\n"
-        "--index-url https://example.org/simple\nhttps://example.org/x.whl\n",
+        "--index-url https://example.org/simple\nhttps://example.org/x.whl\n"
+        "-e git+https://example.org/y.git@v1#subdirectory=a&egg=from_url[extra]\n",
         "/app/more/base.txt": "inc_luded ; python_version > '3'\n-r ../requirements.txt\n",
     }
     assert {package.name: package.requested for package in packages(files).values()} == {
-        "asked": True, "pulled": False, "unknown": None, "inc-luded": True,
+        "asked": True, "pulled": False, "unknown": None, "inc-luded": True, "from-url": True,
     }  # fmt: skip
 
 

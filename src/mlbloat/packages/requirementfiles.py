@@ -23,6 +23,8 @@ _ELSEWHERE = re.compile(r"/(?:site-packages|dist-packages|pkgs|tests?|examples?|
 _CONTINUED = re.compile(r"\\\r?\n")
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 _OPTIONS = re.compile(r"\s--?[a-z]")
+_EGG = re.compile(r"egg=([A-Za-z0-9._-]+)")
+"""Part of a URL's fragment, the name that an archive or a repository is known to have."""
 _INCLUDED = re.compile(r"(?:-r|--requirement)[\s=]*(\S.*)")
 
 
@@ -63,7 +65,11 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def _name(line: str) -> str | None:
-    """Return whom a line asks for; None for an option, a bare path or URL, and what is not valid."""
+    """Return whom a line asks for; None for an option, a path or URL without a name, and what is not valid."""
+    address, _, fragment = line.partition("#")
+    named = next(filter(None, map(_EGG.match, fragment.split("&"))), None)
+    if named and "://" in address:
+        return canonicalize_name(named[1])
     try:
         return canonicalize_name(Requirement(_OPTIONS.split(line, maxsplit=1)[0]).name)
     except (InvalidRequirement, RecursionError):
