@@ -6,7 +6,6 @@ workload ─── trace ──▶ [RunRecord] ── uses_of ──▶ [Use] �
 [Mark] ── make_plan ──▶ Plan ── write ──▶ image layout ── verify ──▶ Verdict ── publish ──▶ destination
 """
 
-import datetime
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from mlbloat import __version__, differ, findings, metrics, proving, runtime
+from mlbloat import __version__, differ, findings, gpu, metrics, proving, runtime
 from mlbloat import slim as slimming
 from mlbloat import verify as verification
 from mlbloat.cache import Cache, NoCache, open_store
@@ -29,7 +28,7 @@ from mlbloat.model.package import Inventory
 from mlbloat.model.report import Evidence, Report, Verdict
 from mlbloat.model.talk import SILENCE, Silence, Talk
 from mlbloat.model.use import Level, Origin, RunRecord, Use
-from mlbloat.model.workload import Ignore, Run
+from mlbloat.model.workload import Run
 from mlbloat.packages import explain as explaining_packages
 from mlbloat.packages import known_inventory, take_inventory
 from mlbloat.report import json as reports
@@ -73,8 +72,6 @@ class _Analysis:
     records: tuple[RunRecord, ...]
     marks: tuple[Mark, ...]
     evidence: Evidence
-    ignores: tuple[Ignore, ...]
-    today: datetime.date
 
 
 def scan(request: Request, talk: Talk = SILENCE) -> Report:
@@ -217,7 +214,8 @@ def explain(request: Request, path: str, talk: Talk = SILENCE) -> tuple[str, ...
     """Say why a path is kept or not, as sentences from the file to its root."""
     with _workspace(request) as (space, cache):
         analysis = _analyse(request, space, cache, talk)
-        return explaining.explain(path, analysis.subject.tree, analysis.marks, analysis.inventory)
+        reasons = explaining.explain(path, analysis.subject.tree, analysis.marks, analysis.inventory)
+        return reasons + gpu.explain(path, analysis.subject.tree, cache)
 
 
 def explain_package(request: Request, name: str, talk: Talk = SILENCE) -> tuple[str, ...]:
@@ -266,7 +264,7 @@ def _analyse(request: Request, space: Path, cache: Cache, talk: Talk, *, verifie
             *flags.growth(runs),
         ),
     )
-    return _Analysis(subject, inventory, records, marks, evidence, workload.ignore, request.today)
+    return _Analysis(subject, inventory, records, marks, evidence)
 
 
 def _origin(image: Image) -> Origin:
@@ -321,8 +319,9 @@ def _traced(request: Request, subject: _Subject, run: Run, talk: Talk) -> RunRec
 def _measure(request: Request, analysis: _Analysis, talk: Talk) -> Report:
     subject = analysis.subject
     with talk.stage("adding up"):
-        found = findings.find(subject.image, subject.tree, analysis.inventory, analysis.marks, subject.cache)
-        heard = findings.silence(found, analysis.ignores, analysis.today)
+        device = gpu.census(subject.tree, subject.cache, request.gpus)
+        found = findings.find(subject.image, subject.tree, analysis.inventory, analysis.marks, subject.cache, device)
+        heard = findings.silence(found, request.workload.ignore, request.today)
         evidence = analysis.evidence
         return metrics.measure(
             image=subject.image,
@@ -332,6 +331,7 @@ def _measure(request: Request, analysis: _Analysis, talk: Talk) -> Report:
             evidence=replace(evidence, flags=(*evidence.flags, *heard.flags)),
             findings=heard.findings,
             silenced=heard.silenced,
+            device=device,
             with_files=request.with_files,
         )
 

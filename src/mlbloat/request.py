@@ -25,6 +25,8 @@ class Request:
     platform: str | None = None
     cache: Path | None = None
     """Directory of what earlier runs learnt about layers; None: learn everything again."""
+    gpus: tuple[str, ...] = ()
+    """What the image is meant to run on, as in sm_90; empty: not known."""
     limits: Limits = field(default_factory=Limits)
     """What an image may ask of this machine."""
     with_files: bool = False

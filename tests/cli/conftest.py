@@ -27,7 +27,7 @@ Mlbloat = Callable[..., Ended]
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("WORKLOAD", "KEEP", "ENGINE", "PLATFORM", "MAX_BLOAT", "MAX_SIZE", "LIMIT", "TRACEBACK"):
+    for name in ("WORKLOAD", "KEEP", "ENGINE", "PLATFORM", "MAX_BLOAT", "MAX_SIZE", "LIMIT", "GPU_ARCH", "TRACEBACK"):
         monkeypatch.delenv(f"MLBLOAT_{name}", raising=False)
 
 

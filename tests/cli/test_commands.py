@@ -18,6 +18,7 @@ from mlbloat.slim import SlimOptions
 from mlbloat.slim.compress import Method
 from tests.cli.conftest import Asked, Mlbloat
 from tests.support import images
+from tests.support.devicecode import entry, fatbin, library
 
 COMMANDS = sorted(str(command.callback.__name__) for command in app.registered_commands if command.callback)
 
@@ -124,6 +125,29 @@ def test_every_command_that_reads_an_image_takes_limits_and_its_error_says_which
     assert ended.exit == 1
     assert "more than 1000 bytes uncompressed; if you trust this image, raise the limit with --limit" in ended.stderr
     assert ended.stderr.endswith(" --limit image_bytes=2000\n")
+
+
+def test_gpus_are_named_once_in_one_way(mlbloat: Mlbloat, asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlbloat("scan", "docker:a", "--gpu-arch", "sm_90,8.0, 90a gfx942")
+    monkeypatch.setenv("MLBLOAT_GPU_ARCH", "sm_120")
+    mlbloat("scan", "docker:a")
+    assert [call.gpus for call in asked.calls] == [("sm_90", "sm_80", "gfx942"), ("sm_120",)]
+
+
+def test_code_for_gpus_is_in_the_report_the_table_and_the_explanation(mlbloat: Mlbloat, tmp_path: Path) -> None:
+    section = fatbin(entry("sm_80", 2000), entry("sm_90", 1000), entry("ptx_90", 500))
+    made = images.oci_archive(tmp_path / "i.tar", [{"/lib/libkernels.so": library({".nv_fatbin": section})}])
+    saved = tmp_path / "r.json"
+    ended = mlbloat("scan", made, "--gpu-arch", "9.0", "-o", "table", "-o", f"json={saved}")
+    assert ended.exit == 0
+    assert "sm_90 loads 1.06 kB of it, 2.63 kB is for others" in ended.stdout
+    assert "RUN TORCH_CUDA_ARCH_LIST='9.0' CUDAARCHS='90-real' BUILD" in ended.stdout
+    report = json.loads(saved.read_bytes())
+    assert report["gpu"]["by_arch"]["sm_80"] == {"bytes": 2064, "entries": 1}
+    assert report["kinds"]["device code"]["size_bytes"] == report["gpu"]["device_bytes"] == 3692
+    assert mlbloat("convert", saved, "-o", "table").stdout == ended.stdout
+    told = mlbloat("explain", made, "/lib/libkernels.so").stdout.splitlines()
+    assert told[-1].endswith(" bytes are code for GPUs: sm_80 2064, sm_90 1064, ptx_90 564")
 
 
 def test_a_variable_stands_in_for_a_flag_and_the_flag_wins(

@@ -411,6 +411,7 @@ def test_both_images_of_verify_are_named_when_they_differ(mlbloat: Mlbloat, monk
         (["explain", "x", ""], "give one PATH"),
         (["scan", "x", "-o", "json="], "no file is named"),
         (["scan", "x", "--limit", "image_bytes"], "cannot set the limit 'image_bytes'"),
+        (["scan", "x", "--gpu-arch", "sm_90,hopper"], "cannot tell which GPU 'hopper' is: write --gpu-arch sm_90, or"),
     ],
 )
 def test_a_word_that_is_missing_is_2_before_work_starts(

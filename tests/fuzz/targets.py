@@ -16,7 +16,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from mlbloat import pipeline, slim
+from mlbloat import gpu, pipeline, slim
+from mlbloat.cache import NoCache
 from mlbloat.errors import BadImageError, MlbloatError, UsageError
 from mlbloat.image import Limits, load, squash
 from mlbloat.image.meter import Meter
@@ -36,6 +37,7 @@ from mlbloat.usage.trace import load_profile
 from mlbloat.verify import compare
 from tests.fuzz.mutation import checked, damaged
 from tests.support import images, reports
+from tests.support.devicecode import bundle, compressed_bundle, fatbin, library
 from tests.support.elf import elf_file
 from tests.support.images import OPAQUE, WHITEOUT, Device, Member
 from tests.support.trees import Hard, Link, tree_of
@@ -307,7 +309,26 @@ def _document(damage: tuple[str, bytes]) -> None:
 
 _SAVED = {"profile": _PROFILE, "report": saved.render(reports.slimmed()).encode()}
 
+_DEVICE = (
+    library({".nv_fatbin": fatbin("sm_80", "ptx_90", "lto_75") + bytes(8) + fatbin("sm_100f"), ".rodata": b"x"}),
+    library({".rodata": b"a\0" + fatbin("sm_80")}, section_table=False),
+    library({".hip_fatbin": bundle({"host-x--": b"", "x--gfx90a": b"a" * 99}) + compressed_bundle(64)}),
+    library({".text": b"x" * 300}, machine=190, flags=0x5A),
+    fatbin("sm_90") + fatbin("ptx_80"),
+    bundle({"x--gfx90a:xnack+": b"a" * 300}),
+)
+
+
+def _device_code(data: bytes) -> None:
+    """No more is counted than there is, and what is explained is what is counted."""
+    tree = tree_of({"/lib/x.so": data})
+    code = gpu.census(tree, NoCache()).files.values()
+    assert sum(each.size_bytes for each in code) <= len(data)
+    assert bool(gpu.explain("/lib/x.so", tree, NoCache())) is bool(code)
+
+
 TARGETS = (
+    Target("device code", damaged(_DEVICE), _device_code),
     Target("tar", damaged(_TARS).map(checked), _tar),
     Target("compressed", damaged(_PACKED, most=3), _compressed),
     Target(

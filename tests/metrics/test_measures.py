@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlbloat.metrics import measure, run_reports
+from mlbloat.model.devicecode import NO_DEVICE_CODE, Census, Choice, DeviceCode, Part
 from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.mark import FileClass, Mark
 from mlbloat.model.package import Inventory, Manager, Package
@@ -24,6 +25,7 @@ def report_of(
     classes: Mapping[str, FileClass],
     *packages: Package,
     counted_as: Mapping[tuple[int, int], str] | None = None,
+    device: Census = NO_DEVICE_CODE,
 ) -> Report:
     marks = tuple(
         Mark(entry.path, LEVELS[file_class], file_class, ())
@@ -40,6 +42,7 @@ def report_of(
         inventory=Inventory(packages=packages, owners=owners, counted_as=counted_as or {}),
         marks=marks,
         evidence=Evidence(mode="traced", keep="safe"),
+        device=device,
     )
 
 
@@ -203,6 +206,40 @@ def test_the_kinds_add_up_to_the_image_whatever_owns_the_files() -> None:
     }
     for part in ("files", "size_bytes", "used_bytes", "reachable_bytes", "unused_bytes"):
         assert sum(getattr(kind, part) for kind in report.kinds.values()) == getattr(report.totals, part)
+
+
+def test_code_for_gpus_is_a_kind_of_its_own_inside_libraries_and_the_kinds_still_add_up() -> None:
+    tree = tree_of(
+        {"/lib/a.so": b"x" * 100, "/lib/b.so": b"x" * 50, "/lib/k.cubin": b"x" * 30, "/opt/conda/pkgs/c.so": b"x" * 20}
+    )
+    parts = {"/lib/a.so": ("sm_80", 60), "/lib/b.so": ("ptx_80", 50), "/lib/k.cubin": ("sm_80", 30)}
+    parts["/opt/conda/pkgs/c.so"] = ("sm_90", 5)
+    device = {
+        tree[path].inode: DeviceCode((Choice(True, (Part(name, size, 1),)),)) for path, (name, size) in parts.items()
+    }
+    report = report_of(tree, {"/lib/a.so": USED, "/lib/k.cubin": REACHABLE}, device=Census(device, ("sm_90",)))
+    kinds = {name: (kind.files, kind.size_bytes, kind.used_bytes) for name, kind in report.kinds.items()}
+    assert kinds == {
+        "device code": (1, 140, 60),
+        "shared libraries": (2, 40, 40),
+        "caches": (1, 20, 0),  # a cache is what it is, whatever lies in it
+    }
+    for part in ("files", "size_bytes", "used_bytes", "reachable_bytes", "unused_bytes"):
+        assert sum(getattr(kind, part) for kind in report.kinds.values()) == getattr(report.totals, part)
+    gpu = report.gpu
+    assert gpu is not None
+    assert (gpu.device_bytes, gpu.gpus, gpu.needed_bytes) == (145, ("sm_90",), 55)
+    assert {name: (each.bytes, each.entries) for name, each in gpu.by_arch.items()} == {
+        "sm_80": (90, 2), "ptx_80": (50, 1), "sm_90": (5, 1),
+    }  # fmt: skip
+    assert gpu.loaded_bytes == {"sm_80": 140, "sm_90": 55}
+    assert [(each.path, each.size_bytes, each.device_bytes) for each in gpu.libraries] == [
+        ("/lib/a.so", 100, 60), ("/lib/b.so", 50, 50), ("/lib/k.cubin", 30, 30), ("/opt/conda/pkgs/c.so", 20, 5),
+    ]  # fmt: skip
+
+
+def test_an_image_without_code_for_gpus_has_no_gpu_part() -> None:
+    assert report_of(tree_of({"/lib/a.so": b"x"}), {}).gpu is None
 
 
 def test_orphans_are_summed_by_the_highest_directory_in_which_nothing_has_an_owner() -> None:

@@ -5,7 +5,16 @@ from dataclasses import replace
 import pytest
 
 from mlbloat.errors import UsageError
-from mlbloat.model.report import RemovedPart, RemovedReport, Report, RiskyReport, SafeOnlyReport
+from mlbloat.model.report import (
+    DeviceLibraryReport,
+    DevicePartReport,
+    GpuReport,
+    RemovedPart,
+    RemovedReport,
+    Report,
+    RiskyReport,
+    SafeOnlyReport,
+)
 from mlbloat.report import Output, parse_output
 from mlbloat.report.table import render, render_verdict
 from mlbloat.report.units import count, percent, size
@@ -121,6 +130,29 @@ def test_a_finding_is_a_row_with_its_advice_below() -> None:
     assert len(advice) > 1
     assert all(line[:indent].isspace() and line[indent] != " " for line in advice)
     assert " ".join(" ".join(advice).split()) == ("RUN clean " * 20).strip()
+
+
+def test_code_for_gpus_is_shown_by_gpu_with_what_such_a_gpu_loads() -> None:
+    parts = {"sm_90": 600, "sm_90a": 100, "ptx_80": 200, "ptx_90": 50, "lto_75": 40, "gfx90a:xnack+": 10}
+    gpu = GpuReport(
+        device_bytes=1000,
+        by_arch={name: DevicePartReport(bytes=size, entries=1) for name, size in parts.items()},
+        libraries=(DeviceLibraryReport(path="/x.so", size_bytes=2000, device_bytes=1000, by_arch={}),),
+        loaded_bytes={"sm_90": 740, "gfx90a": 10},
+    )
+    text = render(replace(report(used=9960), gpu=gpu))
+    lines = text.splitlines()
+    start = lines.index("Code for GPUs: 1.00 kB in 1 file, 10.0 % of the image")
+    assert [line.split() for line in lines[start + 2 : start + 6]] == [
+        "sm_90 700 B 70.0 % 740 B".split(),
+        "PTX, compiled when loaded 250 B 25.0 %".split(),
+        "LTO, linked when loaded 40 B 4.0 %".split(),
+        "gfx90a 10 B 1.0 % 10 B".split(),
+    ]
+    text = render(replace(report(), gpu=replace(gpu, gpus=("sm_80", "sm_90"), needed_bytes=740)))
+    assert "sm_80 and sm_90 load 740 B of it, 260 B is for others" in text
+    many = {f"sm_{number}": DevicePartReport(bytes=1, entries=1) for number in range(50, 70)}
+    assert "8 more" in render(replace(report(), gpu=replace(gpu, by_arch=many, device_bytes=20)))
 
 
 def test_the_price_of_safe_is_shown_with_its_reason() -> None:

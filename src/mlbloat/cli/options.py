@@ -66,6 +66,15 @@ Platform = Annotated[
         help="Which image of an index; default: this machine's.",
     ),
 ]
+GpuArch = Annotated[
+    str,
+    typer.Option(
+        "--gpu-arch",
+        metavar="GPU,…",
+        envvar="MLBLOAT_GPU_ARCH",
+        help="What the image is meant to run on, as in sm_90 or sm_80,sm_90: says what code for GPUs is for others.",
+    ),
+]
 Limit = Annotated[
     list[str] | None,
     typer.Option(
@@ -160,6 +169,7 @@ def request(
     limit: list[str] | None = None,
     tracer: str = "auto",
     outputs: "tuple[Output, ...]" = (),
+    gpu_arch: str = "",
 ) -> "Request":
     """What a command asks of the pipeline; UsageError for an option that is wrong in itself."""
     from mlbloat import cache, pipeline
@@ -175,6 +185,7 @@ def request(
         cache=None if no_cache else cache.usual_directory(),
         limits=_limits(limit or []),
         with_files=output.want_files(outputs),
+        gpus=_gpus(gpu_arch),
     )
 
 
@@ -201,6 +212,18 @@ def _limits(texts: list[str]) -> "Limits":
         if values[name] < 1:
             raise UsageError(f"cannot set the limit {text!r}: it must be at least 1")
     return Limits(**values)
+
+
+def _gpus(text: str) -> tuple[str, ...]:
+    from mlbloat.model.gpuarch import gpu_of
+
+    gpus = []
+    for word in filter(None, re.split(r"[,;\s]+", text)):
+        gpu = gpu_of(word)
+        if gpu is None:
+            raise UsageError(f"cannot tell which GPU {word!r} is: write --gpu-arch sm_90, or 9.0, or gfx942")
+        gpus.append(gpu)
+    return tuple(dict.fromkeys(gpus))
 
 
 def _whole(text: str, value: str) -> int:

@@ -6,10 +6,11 @@ A rule is a function and its description in the RULES of one of the modules here
 from collections.abc import Iterable
 
 from mlbloat.cache import Cache, Facts, NoCache
-from mlbloat.findings import caches, copies, installed, leftovers, shadowed, unneeded
+from mlbloat.findings import caches, copies, device_code, installed, leftovers, shadowed, unneeded
 from mlbloat.findings.scene import MAX_PATHS, Rule, Scene
 from mlbloat.findings.silence import Heard, silence
 from mlbloat.findings.silence import check as _check
+from mlbloat.model.devicecode import NO_DEVICE_CODE, Census
 from mlbloat.model.filetree import FileTree
 from mlbloat.model.image import Image
 from mlbloat.model.mark import Mark
@@ -25,6 +26,7 @@ RULES: tuple[Rule, ...] = (
     *unneeded.RULES,
     *leftovers.RULES,
     *copies.RULES,
+    *device_code.RULES,
     *installed.RULES,
 )
 
@@ -35,7 +37,12 @@ def check(ignores: Iterable[Ignore]) -> None:
 
 
 def find(
-    image: Image, tree: FileTree, inventory: Inventory, marks: tuple[Mark, ...], cache: Cache | None = None
+    image: Image,
+    tree: FileTree,
+    inventory: Inventory,
+    marks: tuple[Mark, ...],
+    cache: Cache | None = None,
+    device: Census = NO_DEVICE_CODE,
 ) -> tuple[Finding, ...]:
     """Return what the rules found, most bytes first; nothing that would free no bytes, but what is an error."""
     kept = cache or NoCache()
@@ -44,6 +51,7 @@ def find(
         tree=tree,
         inventory=inventory,
         marks=marks,
+        device=device,
         symbols=Facts(kept, "symbols/1", int),
         beginnings=Facts(kept, "beginning/1", bytes),
         digests=Facts(kept, "digest/1", bytes),

@@ -12,6 +12,7 @@ from typing import Literal
 
 from mlbloat.cache import Facts
 from mlbloat.model import graph
+from mlbloat.model.devicecode import Census
 from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.image import Image
 from mlbloat.model.mark import FileClass, Mark
@@ -32,6 +33,8 @@ class Scene:
     tree: FileTree
     inventory: Inventory
     marks: tuple[Mark, ...]
+    device: Census
+    """Code for GPUs inside files."""
     symbols: Facts[int]
     """Bytes for debuggers in a file."""
     beginnings: Facts[bytes]

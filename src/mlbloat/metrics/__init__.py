@@ -8,13 +8,15 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from mlbloat.metrics.contents import UNOWNED, Content, Sum, contents_of, sum_of
+from mlbloat.metrics.device_code import device_code
 from mlbloat.metrics.directories import MAX_ORPHANS, directories, orphans
 from mlbloat.metrics.files import files
+from mlbloat.metrics.kinds import kinds
 from mlbloat.metrics.packages import packages, removable
 from mlbloat.metrics.removed import removed
 from mlbloat.metrics.safeonly import safe_only
 from mlbloat.model.chain import next_steps
-from mlbloat.model.filekind import FileKind
+from mlbloat.model.devicecode import NO_DEVICE_CODE, Census
 from mlbloat.model.filetree import FileTree, Kind
 from mlbloat.model.image import Image
 from mlbloat.model.mark import Mark
@@ -23,7 +25,6 @@ from mlbloat.model.report import (
     Evidence,
     Finding,
     ImageReport,
-    KindReport,
     LayerReport,
     LevelReport,
     ManagerReport,
@@ -56,6 +57,7 @@ def measure(
     findings: tuple[Finding, ...] = (),
     silenced: tuple[SilencedReport, ...] = (),
     with_files: bool = False,
+    device: Census = NO_DEVICE_CODE,
 ) -> Report:
     """Add everything up; raises nothing, any tree has a report. With `with_files` it has a row for each file."""
     contents = contents_of(tree, inventory, marks)
@@ -69,7 +71,8 @@ def measure(
         levels={level.label: _level(contents.values(), level) for level in Level},
         managers=_managers(contents.values(), inventory),
         packages=measured,
-        kinds=_kinds(contents.values()),
+        gpu=device_code(contents, device),
+        kinds=kinds(contents, device),
         directories=directories(tree, contents),
         orphans=orphans(tree, inventory, contents),
         removable=removable(tree, inventory, contents, marks),
@@ -204,20 +207,3 @@ def _managers(contents: Iterable[Content], inventory: Inventory) -> dict[str, Ma
             removable_ratio=total.removable_ratio,
         )
     return reports
-
-
-def _kinds(contents: Iterable[Content]) -> dict[str, KindReport]:
-    by_kind: dict[FileKind, list[Content]] = {kind: [] for kind in FileKind}
-    for content in contents:
-        by_kind[content.kind].append(content)
-    sums = {kind: sum_of(held) for kind, held in by_kind.items() if held}
-    return {
-        str(kind): KindReport(
-            files=total.files,
-            size_bytes=total.size_bytes,
-            used_bytes=total.used_bytes,
-            reachable_bytes=total.reachable_bytes,
-            unused_bytes=total.unused_bytes,
-        )
-        for kind, total in sums.items()
-    }

@@ -24,6 +24,8 @@ class Content:
     owner: Package | None
     """Of highest authority."""
     kind: FileKind
+    files: int = 1
+    """None where this is a part of one that is counted elsewhere."""
 
     @property
     def manager(self) -> str:
@@ -77,7 +79,7 @@ def sum_of(contents: Iterable[Content]) -> Sum:
     sizes = dict.fromkeys(FileClass, 0)
     files = 0
     for content in contents:
-        files += 1
+        files += content.files
         sizes[content.mark.file_class] += content.size_bytes
     return Sum(files, sum(sizes.values()), sizes[FileClass.USED], sizes[FileClass.REACHABLE], sizes[FileClass.UNUSED])
 

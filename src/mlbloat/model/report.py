@@ -134,6 +134,41 @@ class KindReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DevicePartReport:
+    """Code for GPUs of one name, as stored."""
+
+    bytes: int
+    entries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceLibraryReport:
+    """A file with code for GPUs."""
+
+    path: str
+    size_bytes: int
+    device_bytes: int
+    by_arch: dict[str, DevicePartReport]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuReport:
+    """Code for GPUs in files of the image, each inode once."""
+
+    device_bytes: int
+    by_arch: dict[str, DevicePartReport]
+    """`sm_90` is machine code, `ptx_90` and `lto_90` are compiled when they are loaded; they add up to the whole."""
+    libraries: tuple[DeviceLibraryReport, ...]
+    """Most bytes of device code first."""
+    loaded_bytes: dict[str, int]
+    """GPU → what it loads of all libraries when everything is used."""
+    gpus: tuple[str, ...] = ()
+    """Those that the image is meant for, as the user said."""
+    needed_bytes: int | None = None
+    """What these load together; None when nothing was said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryReport:
     """Files below a directory, each inode once."""
 
@@ -339,6 +374,8 @@ class Report:
     findings: tuple[Finding, ...] = ()
     slim: SlimReport | None = None
     verdict: Verdict | None = None
+    gpu: GpuReport | None = None
+    """None when no file has code for GPUs, and in reports of older versions."""
     kinds: dict[str, KindReport] = field(default_factory=dict)
     """Sums by what files are for; only kinds that are there."""
     directories: tuple[DirectoryReport, ...] = ()

@@ -9,6 +9,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from mlbloat.model import gpuarch
 from mlbloat.model.plain import plain
 from mlbloat.model.report import PackageReport, Repair, Report, Verdict
 from mlbloat.model.step import StepReport
@@ -20,13 +21,14 @@ ROWS = 12
 
 WIDTH = 110
 BAR = 40
+_CODE_NUMBERS = ("size", "of the code", "such a GPU loads")
 _RUN_NUMBERS = ("seconds", "files", "new files", "new bytes")
 
 
 def render(report: Report, *, color: bool = False, width: int = WIDTH) -> str:
     """Text of the whole report; with `color` it carries terminal escapes."""
     parts = (
-        _headline, _levels, _runs, _managers, _packages, _safe_only, _layers, _findings, _removed,
+        _headline, _levels, _runs, _managers, _packages, _safe_only, _layers, _device_code, _findings, _removed,
         _slim, _verdict, _notes,
     )  # fmt: skip
     shown = [renderable for part in parts if (renderable := part(report)) is not None]
@@ -214,6 +216,37 @@ def _removed(report: Report) -> RenderableType | None:
         for each in removed.riskiest[:3]
     ]
     return Group(table, *lines, Text(removed.advice))
+
+
+def _device_code(report: Report) -> RenderableType | None:
+    """Machine code by GPU, whatever its suffix, and what is compiled when it is loaded."""
+    gpu = report.gpu
+    if gpu is None:
+        return None
+    sums: dict[str, int] = {}
+    for name, part in gpu.by_arch.items():
+        row = gpuarch.kind_of(name)
+        sums[row] = sums.get(row, 0) + part.bytes
+    rows = sorted(sums, key=lambda row: (-sums[row], row))
+    table = plain_table("code for", "size", "of the code", "such a GPU loads", title="", numbers=_CODE_NUMBERS)
+    for row in rows[:ROWS]:
+        loaded = gpu.loaded_bytes.get(row)
+        table.add_row(row, size(sums[row]), _share(sums[row], gpu.device_bytes), "" if loaded is None else size(loaded))
+    if len(rows) > ROWS:
+        rest = sum(sums[row] for row in rows[ROWS:])
+        table.add_row(f"{len(rows) - ROWS} more", size(rest), _share(rest, gpu.device_bytes), "")
+    where = f"{count(len(gpu.libraries), 'file')}, {_share(gpu.device_bytes, report.totals.size_bytes)} of the image"
+    lines = [Text(f"Code for GPUs: {size(gpu.device_bytes)} in {where}", style="bold")]
+    if gpu.needed_bytes is not None:
+        load = f"{' and '.join(gpu.gpus)} {'loads' if len(gpu.gpus) == 1 else 'load'}"
+        lines.append(
+            Text(f"{load} {size(gpu.needed_bytes)} of it, {size(gpu.device_bytes - gpu.needed_bytes)} is for others")
+        )
+    return Group(*lines, table)
+
+
+def _share(part: int, whole: int) -> str:
+    return percent(part / whole if whole else None)
 
 
 def _findings(report: Report) -> RenderableType | None:
