@@ -251,3 +251,21 @@ def test_a_word_that_an_option_does_not_know_is_a_usage_error(
     assert ended.exit == 2
     assert why in ended.stderr
     assert asked.calls == []
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "name an IMAGE, or a running container with --attach"),
+        (["x", "--for", "5m"], "name an IMAGE, or a running container with --attach"),
+        (["x", "--attach", "y"], "--attach takes neither an IMAGE, nor -w, nor a command"),
+        (["--attach", "y", "--for", "0"], "cannot record for '0': it is a time such as 90s, 5m or 2h"),
+        (["--attach", "y", "--for", "a day"], "cannot record for 'a day'"),
+        (["--attach", "what:y"], "cannot attach to 'what:y': name a container as docker:NAME, podman:NAME or NAME"),
+    ],
+)
+def test_what_does_not_go_with_attaching_is_said(mlbloat: Mlbloat, tmp_path: Path, words: list[str], says: str) -> None:
+    ended = mlbloat("trace", *words, "-t", str(tmp_path / "usage.json"))
+    assert ended.exit in (2, 4)
+    assert says in ended.stderr
+    assert not (tmp_path / "usage.json").exists()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mlbloat.cli import beside, options, output, root
+from mlbloat.cli import attaching, beside, options, output, root
 from mlbloat.cli.talk import Talker
 from mlbloat.errors import GateError, UsageError, VerificationError
 from mlbloat.model.plain import plain
@@ -219,14 +219,16 @@ def check(
 
 @root.command("mlbloat trace docker:app:1 -t usage.json -- python3 /app/main.py")
 def trace(
-    image: options.Image,
     to: Annotated[Path, typer.Option("-t", "--to", metavar="FILE", help="Where the profile goes.")],
+    image: options.ImageOrNone = None,
     command: options.Command = None,
     workload: options.WorkloadFile = None,
     profile: options.Profiles = None,
     append: Annotated[
         bool, typer.Option("--append", help="Keep the runs that FILE has already; the new ones go after them.")
     ] = False,
+    attach: options.Attach = None,
+    seconds: options.For = None,
     engine: options.Engine = "auto",
     tracer: options.Tracer = "auto",
     platform: options.Platform = None,
@@ -236,11 +238,18 @@ def trace(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Record what a workload touches; `--profile` reads it again."""
+    """Record what a workload or a running container touches."""
     from mlbloat import pipeline
 
     output.check_writable(to)
+    talker = Talker(quiet=quiet, verbose=verbose)
     earlier = [*(profile or ()), *([to] if append and to.exists() else ())]
+    if attach is not None:
+        options.check_attached(image, command, workload)
+        output.write_file(to, attaching.record(attach, seconds, earlier, talker))
+        return
+    if image is None or seconds is not None:
+        raise UsageError("cannot trace: name an IMAGE, or a running container with --attach, which --for goes with")
     asked = options.request(
         image,
         command,
@@ -254,7 +263,7 @@ def trace(
         limit=limit,
     )
     output.check_apart([to], options.files(image, workload, profile))
-    output.write_file(to, pipeline.trace(asked, Talker(quiet=quiet, verbose=verbose)))
+    output.write_file(to, pipeline.trace(asked, talker))
 
 
 @root.command("mlbloat verify docker:app:1 docker:app:slim -w app.yaml")

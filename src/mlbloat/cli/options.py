@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     from mlbloat.pipeline import Request
     from mlbloat.report import Output
 
+_DURATION = re.compile(r"([0-9]{1,6})(s|m|h|)")
+_UNIT_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def duration(text: str) -> float:
+    """Read a time on the command line, in seconds."""
+    found = _DURATION.fullmatch(text)
+    if found is None or int(found[1]) == 0:
+        raise UsageError(f"cannot record for {text!r}: it is a time such as 90s, 5m or 2h")
+    return float(int(found[1]) * _UNIT_SECONDS[found[2]])
+
+
 Image = Annotated[
     str,
     typer.Argument(
@@ -23,6 +35,21 @@ Image = Annotated[
         help="docker:NAME, podman:NAME, containerd:NAME, registry:HOST/NAME, docker-archive:FILE, oci-archive:FILE, "
         "oci-dir:DIR, dir:DIR, a path, or a name in an engine or a registry.",
     ),
+]
+ImageOrNone = Annotated[
+    str | None, typer.Argument(metavar="[IMAGE]", help="As for the other commands; left out with --attach.")
+]
+Attach = Annotated[
+    str | None,
+    typer.Option(
+        "--attach",
+        metavar="[docker:|podman:]NAME",
+        help="Record a container that runs already (root).",
+    ),
+]
+For = Annotated[
+    float | None,
+    typer.Option("--for", metavar="TIME", parser=duration, help="How long, as 90, 90s, 5m or 2h; else until Ctrl-C."),
 ]
 Command = Annotated[
     list[str] | None,
@@ -254,6 +281,12 @@ def _tracer(name: str) -> str:
 
         tracers.choose(name)
     return name
+
+
+def check_attached(image: str | None, command: list[str] | None, workload: Path | None) -> None:
+    """Raise UsageError for what does not go with --attach: the container has an image, and does what it does."""
+    if image is not None or command or workload is not None:
+        raise UsageError("cannot attach and run: --attach takes neither an IMAGE, nor -w, nor a command after --")
 
 
 def _workload(file: Path | None, command: list[str] | None, timeout_seconds: float) -> Workload:

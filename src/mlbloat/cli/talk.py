@@ -71,6 +71,12 @@ class Talker:
         if bars is not None:
             bars.end()
 
+    def tell(self, text: str) -> None:
+        """Say what whoever waits wants to know, unless they asked for silence."""
+        if not self._quiet:
+            self._rewrite("")
+            print(plain(text), file=self._stream, flush=True)
+
     def say(self, text: str) -> None:
         if self._verbose and not self._quiet:
             self._rewrite("")

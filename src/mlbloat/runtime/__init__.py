@@ -14,6 +14,7 @@ from mlbloat.runtime.podman import find as find_podman
 from mlbloat.runtime.process import remove as remove_tree
 from mlbloat.runtime.program import ProgramError, ask, printed
 from mlbloat.runtime.program import find as find_program
+from mlbloat.runtime.running import RunningContainer, find_running, loaded_by, mounted_over, watch_running
 from mlbloat.runtime.unpack import unpack
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "NoSuchImageError",
     "Podman",
     "ProgramError",
+    "RunningContainer",
     "ask",
     "choose",
     "command_line",
@@ -33,11 +35,15 @@ __all__ = [
     "doctor",
     "find_podman",
     "find_program",
+    "find_running",
     "kernel_version",
+    "loaded_by",
+    "mounted_over",
     "open_inside",
     "printed",
     "remove_tree",
     "unpack",
+    "watch_running",
 ]
 
 ENGINES: tuple[Engine, ...] = (runc, embedded, dockerengine, podmanengine)

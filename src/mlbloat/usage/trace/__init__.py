@@ -9,11 +9,13 @@ from mlbloat.model.use import RunRecord
 from mlbloat.model.workload import Run
 from mlbloat.runtime import Engine, container_of
 from mlbloat.usage.trace import covered, tracers
+from mlbloat.usage.trace.attach import attach
 from mlbloat.usage.trace.listed import listed_by, seen_directories
 from mlbloat.usage.trace.profile import load_profile, profile_file, profile_text
 from mlbloat.usage.trace.touched import missing_of, uses_of
 
 __all__ = [
+    "attach",
     "listed_by",
     "load_profile",
     "missing_of",
