@@ -262,6 +262,31 @@ def test_bundled_copies_source_trees_and_condas_package_cache_are_no_installatio
     assert set(packages(files)) == {f"pip:demo@{SITE}", "pip:target@/app/vendor"}
 
 
+def test_wheels_that_lie_unpacked_in_a_cache_are_no_installations_and_environments_with_its_tag_are() -> None:
+    tag = "Signature: 8a477f597d28d172789f06886806bc55"
+    environment = "/opt/venv/lib/python3.11/site-packages"
+    files = {
+        "/srv/uv/CACHEDIR.TAG": tag,
+        **wheel("demo", location="/srv/uv/archive-v0/0aB1"),
+        **wheel("other", location="/root/.cache/pdm/packages/other-1.0"),
+        "/opt/venv/CACHEDIR.TAG": tag,
+        "/opt/venv/pyvenv.cfg": "home = /usr/bin\n",
+        **wheel("demo", location=environment),
+        **wheel("target", location="/opt/venv/vendor"),
+    }
+    assert set(packages(files)) == {f"pip:demo@{environment}", "pip:target@/opt/venv/vendor"}
+
+
+def test_a_command_that_was_written_anew_is_no_contradiction() -> None:
+    files = wheel("demo")
+    record = f"{SITE}/demo-1.0.dist-info/RECORD"
+    files[record] = "demo/__init__.py,,\n../../../bin/demo,sha256=0000,10\n"
+    files["/usr/local/bin/demo"] = "#!/opt/elsewhere/bin/python\n"
+    found = pip.find(tree_of(files))
+    assert "/usr/local/bin/demo" in found.packages[0].files
+    assert found.problems == ()
+
+
 def test_two_records_of_one_name_are_one_package_and_a_problem() -> None:
     tree = tree_of({**wheel("demo", "1.9"), **wheel("demo", "1.10", files={"demo/new.py": ""})})
     found = pip.find(tree)

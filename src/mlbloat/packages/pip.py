@@ -155,7 +155,18 @@ def _is_installed(tree: FileTree, path: str, holders: set[str]) -> bool:
     if _in_site(path):
         return True
     # `pip install --target` fills any directory; a package that bundles others lies below such a directory itself.
-    return f"{path}/RECORD" in tree and not any(above in holders for above in _above(location))
+    if f"{path}/RECORD" not in tree or any(above in holders for above in _above(location)):
+        return False
+    return not any(_is_cache(tree, above) for above in _above(location))
+
+
+def _is_cache(tree: FileTree, directory: str) -> bool:
+    """Tell where installers keep wheels unpacked, to link them into environments.
+
+    The tag is of https://bford.info/cachedir/. uv puts it into environments as well, whose pyvenv.cfg tells them apart.
+    """
+    tagged = f"{directory}/CACHEDIR.TAG" in tree and f"{directory}/pyvenv.cfg" not in tree
+    return tagged or posixpath.basename(directory) == ".cache"
 
 
 def _in_site(path: str) -> bool:
@@ -253,7 +264,8 @@ def _claimed(reader: DatabaseReader, path: str) -> set[str] | None:
         except ValueError as error:
             reader.broken(f"{path}/{name}", str(error), "the files under its top-level names are taken instead")
             continue
-        return _there(reader, f"{path}/{name}", [(_moved(reader.tree, base, listed), size) for listed, size in rows])
+        places = ((_moved(reader.tree, base, listed), size) for listed, size in rows)
+        return _there(reader, f"{path}/{name}", list(places))
     return None
 
 
@@ -269,10 +281,13 @@ def _moved(tree: FileTree, base: str, listed: str) -> str:
 def _there(reader: DatabaseReader, path: str, rows: list[tuple[str, int | None]]) -> set[str]:
     """Return the listed files that the tree has, noting a list that the tree contradicts.
 
-    Files that are gone are no contradiction: whoever made the image smaller may have removed them.
+    Files that are gone are no contradiction: whoever made the image smaller may have removed them. Commands are none
+    either: pipx and tools that move environments write them anew.
     """
     found = regular_files(reader.tree, (listed for listed, _ in rows))
-    sizes = [(listed, size) for listed, size in rows if size is not None and listed in found]
+    commands = f"{scripts(posixpath.dirname(posixpath.dirname(path)))}/"
+    listed_sizes = ((listed, size) for listed, size in rows if size is not None and listed in found)
+    sizes = [(listed, size) for listed, size in listed_sizes if not listed.startswith(commands)]
     changed = [listed for listed, size in sizes if reader.tree[listed].size_bytes != size]
     if changed:
         what = f"{len(changed)} of {len(rows)} files have another size than it says, {changed[0]} is one"
