@@ -1,9 +1,12 @@
 """Thresholds: what is read, what passes."""
 
+from dataclasses import replace
+
 import pytest
 
 from mlbloat.errors import UsageError
-from mlbloat.gate import Limits, judge, parse_ratio, parse_size
+from mlbloat.gate import Growth, Limits, judge, parse_growth, parse_ratio, parse_size
+from mlbloat.model.report import PackageReport, Report
 from tests.support.reports import report
 
 
@@ -53,3 +56,88 @@ def test_only_limits_that_were_asked_for_are_judged() -> None:
 def test_an_empty_image_has_no_bloat() -> None:
     (rule,) = judge(report(used=0, reachable=0, unused=0), Limits(max_bloat_ratio=0.0))
     assert rule.passed
+
+
+def package(name: str, *, size: int, used: int) -> PackageReport:
+    return replace(
+        report().packages[0],
+        name=name,
+        size_bytes=size,
+        used_bytes=used,
+        bloat_ratio=(size - used) / size if size else None,
+    )
+
+
+def with_packages(*packages: PackageReport, size: int = 100) -> Report:
+    made = report()
+    return replace(made, packages=packages, totals=replace(made.totals, size_bytes=size))
+
+
+def test_the_worst_package_decides_and_those_above_are_named_by_waste() -> None:
+    made = with_packages(
+        package("good", size=5_000_000, used=4_500_000),
+        package("small-waste", size=1_000_000, used=0),
+        package("large-waste", size=9_000_000, used=1_000_000),
+        package("tiny", size=999_999, used=0),
+        package("empty", size=0, used=0),
+    )
+    (limit,) = judge(made, Limits(max_package_bloat_ratio=0.5))
+    assert (limit.measured, limit.passed) == (1.0, False)
+    assert limit.packages == ("apt:large-waste@/", "apt:small-waste@/")
+
+
+def test_small_packages_are_looked_at_when_asked_for() -> None:
+    made = with_packages(package("tiny", size=10, used=0))
+    assert judge(made, Limits(max_package_bloat_ratio=0.5))[0].passed
+    assert not judge(made, Limits(max_package_bloat_ratio=0.5, min_package_bytes=10))[0].passed
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "growth", "measured", "passed"),
+    [
+        (100, 105, Growth(amount=0.05, unit="ratio"), 0.05, True),
+        (100, 106, Growth(amount=0.05, unit="ratio"), 0.06, False),
+        (100, 106, Growth(amount=6, unit="bytes"), 6, True),
+        (100, 107, Growth(amount=6, unit="bytes"), 7, False),
+        (100, 50, Growth(amount=0, unit="ratio"), -0.5, True),
+        (0, 1, Growth(amount=0.5, unit="ratio"), 1.0, False),
+        (0, 0, Growth(amount=0, unit="ratio"), 0.0, True),
+    ],
+)
+def test_growth_is_held_against_the_baseline(
+    before: int, after: int, growth: Growth, measured: float, passed: bool
+) -> None:
+    (limit,) = judge(with_packages(size=after), Limits(max_growth=growth), with_packages(size=before))
+    assert limit.measured == pytest.approx(measured)
+    assert limit.passed is passed
+
+
+def test_the_packages_that_grew_are_named() -> None:
+    before = with_packages(package("same", size=5, used=0), package("grew", size=5, used=0), size=10)
+    after = with_packages(
+        package("same", size=5, used=0), package("grew", size=7, used=0), package("new", size=9, used=0), size=21
+    )
+    (limit,) = judge(after, Limits(max_growth=Growth(amount=0, unit="bytes")), before)
+    assert limit.packages == ("apt:new@/", "apt:grew@/")
+
+
+def test_shadowed_bytes_have_a_limit() -> None:
+    (limit,) = judge(report(), Limits(max_shadowed_bytes=4))
+    assert (limit.name, limit.measured, limit.passed) == ("max-shadowed", 5, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "amount", "unit"),
+    [
+        ("5%", 0.05, "ratio"),
+        ("0.05", 0.05, "ratio"),
+        ("0", 0, "ratio"),
+        ("1", 1, "ratio"),
+        ("50MB", 50_000_000, "bytes"),
+        ("1000", 1000, "bytes"),
+    ],
+)
+def test_growth_is_a_ratio_or_a_size(text: str, amount: float, unit: str) -> None:
+    growth = parse_growth(text)
+    assert growth.amount == pytest.approx(amount)
+    assert growth.unit == unit

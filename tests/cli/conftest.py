@@ -1,5 +1,6 @@
 """The command line, called in this process."""
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,8 +28,8 @@ Mlbloat = Callable[..., Ended]
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("WORKLOAD", "KEEP", "ENGINE", "PLATFORM", "MAX_BLOAT", "MAX_SIZE", "LIMIT", "GPU_ARCH", "TRACEBACK"):
-        monkeypatch.delenv(f"MLBLOAT_{name}", raising=False)
+    for name in [name for name in os.environ if name.startswith("MLBLOAT_") and name != "MLBLOAT_CACHE_DIR"]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture

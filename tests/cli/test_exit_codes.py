@@ -230,7 +230,10 @@ def test_an_image_is_checked_like_a_report(mlbloat: Mlbloat, image: Path) -> Non
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([], "cannot check without a limit; give --max-bloat or --max-size"),
+        ([], "cannot check without a limit; give --max-bloat, --max-size or another"),
+        (["--max-growth", "5%"], "cannot compare: --baseline REPORT and --max-growth belong together"),
+        (["--max-growth", "much", "--baseline", "x"], "cannot use 'much' as growth; give a ratio or a size"),
+        (["--max-growth", "5%", "--baseline", "/nowhere"], "cannot read report /nowhere: No such file"),
         (["--max-bloat", "130%"], "cannot use '130%' as a ratio"),
         (["--max-size", "much"], "cannot use 'much' as a size"),
     ],

@@ -6,7 +6,8 @@ import pytest
 
 from mlbloat.metrics import measure
 from mlbloat.model.package import Inventory, Manager, Package
-from mlbloat.model.report import Evidence, RemovedReport
+from mlbloat.model.removal import RemovedReport
+from mlbloat.model.report import Evidence
 from mlbloat.model.use import Level, LevelName, Reason, Use
 from mlbloat.usage.marking import mark
 from tests.support.measured import image_of

@@ -3,7 +3,8 @@
 from mlbloat.metrics import measure
 from mlbloat.model.chain import CONFIGURATION, next_steps
 from mlbloat.model.package import Inventory, Manager, Package
-from mlbloat.model.report import Evidence, SafeOnlyReport
+from mlbloat.model.removal import SafeOnlyReport
+from mlbloat.model.report import Evidence
 from mlbloat.model.use import Level, Reason, Use
 from mlbloat.usage.marking import mark
 from tests.support.measured import image_of

@@ -8,17 +8,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from mlbloat.model.report import (
-    DirectoryReport,
-    FileReport,
-    KindReport,
-    RemovedPart,
-    RemovedReport,
-    Report,
-    RiskyReport,
-    SafeOnlyReport,
-    SilencedReport,
-)
+from mlbloat.model.removal import RemovedPart, RemovedReport, RiskyReport, SafeOnlyReport
+from mlbloat.model.report import DirectoryReport, FileReport, KindReport, Report, SilencedReport
 from mlbloat.report.page import render
 from mlbloat.report.page.parts import MAX_FILES
 from tests.support.reports import report, slimmed
@@ -60,7 +51,7 @@ def file(path: str, size_bytes: int = 5, **fields: object) -> FileReport:
         kind="other",
         file_class="used",
         level="traced",
-        pinned=False,
+        pinned_by="",
         reason="opened by",
         by="run 'train'",
         dropped_by="",

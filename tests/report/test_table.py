@@ -5,16 +5,8 @@ from dataclasses import replace
 import pytest
 
 from mlbloat.errors import UsageError
-from mlbloat.model.report import (
-    DeviceLibraryReport,
-    DevicePartReport,
-    GpuReport,
-    RemovedPart,
-    RemovedReport,
-    Report,
-    RiskyReport,
-    SafeOnlyReport,
-)
+from mlbloat.model.removal import RemovedPart, RemovedReport, RiskyReport, SafeOnlyReport
+from mlbloat.model.report import DeviceLibraryReport, DevicePartReport, GpuReport, Report
 from mlbloat.report import Output, parse_output
 from mlbloat.report.table import render, render_verdict
 from mlbloat.report.units import count, percent, size

@@ -14,12 +14,12 @@ from typing import Any, NoReturn
 
 import typer
 
-from mlbloat.cli import commands, reports
+from mlbloat.cli import commands, gate, reports
 from mlbloat.cli.root import app
 from mlbloat.errors import MlbloatError, UsageError
 from mlbloat.model.plain import plain
 
-__all__ = ["app", "commands", "main", "reports"]
+__all__ = ["app", "commands", "gate", "main", "reports"]
 
 INTERRUPTED = 130
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

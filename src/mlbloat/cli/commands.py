@@ -1,7 +1,5 @@
 """The commands. Each one parses, calls the pipeline and prints; none decides anything about images."""
 
-import os
-import stat
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +7,7 @@ import typer
 
 from mlbloat.cli import attaching, beside, options, output, root
 from mlbloat.cli.talk import Talker
-from mlbloat.errors import GateError, UsageError, VerificationError
+from mlbloat.errors import UsageError, VerificationError
 from mlbloat.model.plain import plain
 
 SAFE = "safe"
@@ -144,79 +142,6 @@ def slim(
         raise VerificationError(result.failure)
 
 
-@root.command("mlbloat check report.json --max-bloat 30% --max-size 2GB")
-def check(
-    subject: Annotated[
-        str, typer.Argument(metavar="IMAGE|REPORT", help="An image, or a report saved with -o json=FILE.")
-    ],
-    command: options.Command = None,
-    max_bloat: Annotated[
-        str | None,
-        typer.Option("--max-bloat", metavar="R", envvar="MLBLOAT_MAX_BLOAT", help="Largest bloat ratio: 0.3 or 30%."),
-    ] = None,
-    max_size: Annotated[
-        str | None,
-        typer.Option("--max-size", metavar="S", envvar="MLBLOAT_MAX_SIZE", help="Largest size: 500MB, 2GiB or bytes."),
-    ] = None,
-    workload: options.WorkloadFile = None,
-    profile: options.Profiles = None,
-    engine: options.Engine = "auto",
-    tracer: options.Tracer = "auto",
-    platform: options.Platform = None,
-    no_cache: options.NoCache = False,
-    timeout: options.Timeout = 300.0,
-    limit: options.Limit = None,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
-) -> None:
-    """Hold an image or a report against limits, for CI.
-
-    Exit status 3 says that one is exceeded; standard output has a line for each.
-    """
-    from mlbloat import gate, pipeline
-    from mlbloat.report import json, units
-
-    limits = gate.Limits(
-        max_bloat_ratio=None if max_bloat is None else gate.parse_ratio(max_bloat),
-        max_size_bytes=None if max_size is None else gate.parse_size(max_size),
-    )
-    if limits == gate.Limits():
-        raise UsageError("cannot check without a limit; give --max-bloat or --max-size, as in --max-bloat 30%")
-    file = Path(subject)
-    if output.kind(file) == stat.S_IFREG and os.access(file, os.R_OK) and json.looks_like_report(file):
-        if command or workload or profile:
-            raise UsageError(f"cannot run anything for {subject}: it is a report; give the image it was made of")
-        report = json.load(file)
-    else:
-        asked = options.request(
-            subject,
-            command,
-            workload,
-            timeout,
-            engine=engine,
-            tracer=tracer,
-            platform=platform,
-            no_cache=no_cache,
-            limit=limit,
-            profile=profile,
-        )
-        report = pipeline.scan(asked, Talker(quiet=quiet, verbose=verbose))
-    rules, lines = gate.judge(report, limits), []
-    for rule in rules:
-        measured, threshold = (
-            units.size(int(figure)) if rule.unit == "bytes" else units.percent(figure)
-            for figure in (rule.measured, rule.limit)
-        )
-        word = "PASS" if rule.passed else "FAIL"
-        lines.append(f"{word}  {rule.name}: {measured}, limit {threshold} (evidence: {report.evidence.mode})\n")
-    output.put("".join(lines))
-    exceeded = [rule.name for rule in rules if not rule.passed]
-    if exceeded:
-        raise GateError(
-            f"cannot pass {report.image.reference}: {' and '.join(exceeded)} exceeded; `mlbloat scan` shows where"
-        )
-
-
 @root.command("mlbloat trace docker:app:1 -t usage.json -- python3 /app/main.py")
 def trace(
     to: Annotated[Path, typer.Option("-t", "--to", metavar="FILE", help="Where the profile goes.")],
@@ -295,7 +220,9 @@ def verify(
 
 @root.command("mlbloat explain docker:app:1 /usr/lib/x86_64-linux-gnu/libc.so.6 -- python3 /app/main.py")
 def explain(
-    image: options.Image,
+    image: Annotated[
+        str, typer.Argument(metavar="IMAGE|REPORT", help="An image, or a report saved with -o json-files=FILE.")
+    ],
     path: Annotated[str | None, typer.Argument(metavar="PATH", help="Absolute path of a file in the image.")] = None,
     command: options.Command = None,
     package: Annotated[
@@ -315,8 +242,12 @@ def explain(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Say why a file is kept, or a package is there."""
+    """Say why a file is kept, or a package is there.
+
+    Of a saved report: packages, and files when it was saved with -o json-files=FILE.
+    """
     from mlbloat import pipeline
+    from mlbloat.report import explaining
 
     if package is not None and path is not None:
         command, path = [path, *(command or [])], None  # the first word after -- has filled PATH
@@ -324,20 +255,26 @@ def explain(
         raise UsageError("cannot explain: give one PATH in the image, or --package NAME")
     if path and not path.startswith("/"):  # the first word after -- when PATH was forgotten, too
         raise UsageError(f"cannot explain {path!r}: a path in the image begins with /; give it before --")
-    asked = options.request(
-        image,
-        command,
-        workload,
-        timeout,
-        engine=engine,
-        tracer=tracer,
-        platform=platform,
-        no_cache=no_cache,
-        limit=limit,
-        profile=profile,
-    )
-    talk = Talker(quiet=quiet, verbose=verbose)
-    sentences = pipeline.explain(asked, path, talk) if path else pipeline.explain_package(asked, package or "", talk)
+    report = options.saved(image, command, workload, profile)
+    if report is not None:
+        sentences = explaining.explain(report, path) if path else explaining.explain_package(report, package or "")
+    else:
+        asked = options.request(
+            image,
+            command,
+            workload,
+            timeout,
+            engine=engine,
+            tracer=tracer,
+            platform=platform,
+            no_cache=no_cache,
+            limit=limit,
+            profile=profile,
+        )
+        talk = Talker(quiet=quiet, verbose=verbose)
+        sentences = (
+            pipeline.explain(asked, path, talk) if path else pipeline.explain_package(asked, package or "", talk)
+        )
     output.put("".join(f"{plain(sentence)}\n" for sentence in sentences))
 
 

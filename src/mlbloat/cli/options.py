@@ -13,6 +13,7 @@ from mlbloat.model.workload import Workload
 
 if TYPE_CHECKING:
     from mlbloat.image import Limits
+    from mlbloat.model.report import Report
     from mlbloat.pipeline import Request
     from mlbloat.report import Output
 
@@ -214,6 +215,18 @@ def request(
         with_files=output.want_files(outputs),
         gpus=_gpus(gpu_arch),
     )
+
+
+def saved(
+    reference: str, command: list[str] | None, workload: Path | None, profile: list[Path] | None
+) -> "Report | None":
+    """The saved report that a reference names, None when it names an image; a report runs nothing."""
+    from mlbloat.report import json
+
+    report = json.saved(reference)
+    if report is not None and (command or workload or profile):
+        raise UsageError(f"cannot run anything for {reference}: it is a report; give the image it was made of")
+    return report
 
 
 def files(reference: str, workload: Path | None, profile: list[Path] | None) -> list[Path]:

@@ -17,7 +17,9 @@ def files(
     """Report every name in order of path; further names of a hard-linked file weigh nothing."""
     rows = []
     for mark in marks:
-        entry, step = tree[mark.path], steps.get(mark.path)
+        entry = tree[mark.path]
+        step = steps.get(mark.path) or next(iter(mark.uses), None)
+        pin = next((use for use in mark.uses if use.pinned), None)
         counted = contents[entry.inode].path
         rows.append(
             FileReport(
@@ -29,7 +31,7 @@ def files(
                 kind=str(kind_of(mark.path, entry.mode)),
                 file_class=mark.file_class.value,
                 level=None if mark.level is None else mark.level.label,
-                pinned=mark.pinned,
+                pinned_by="" if pin is None else f"{pin.reason} {pin.by}",
                 reason="" if step is None else str(step.reason),
                 by="" if step is None else step.by,
                 dropped_by=mark.dropped_by,

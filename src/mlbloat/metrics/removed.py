@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from mlbloat.metrics.contents import Content, ratio
 from mlbloat.metrics.groups import largest_first
 from mlbloat.model.filekind import FileKind
-from mlbloat.model.report import Evidence, PackageReport, RemovedPart, RemovedReport, Risk, RiskyReport
+from mlbloat.model.removal import RemovedPart, RemovedReport, Risk, RiskyReport
+from mlbloat.model.report import Evidence, PackageReport
 from mlbloat.model.use import Level
 
 MAX_RISKY = 20

@@ -6,7 +6,7 @@ from mlbloat.metrics.contents import Content
 from mlbloat.metrics.groups import Group, grouping, largest_first
 from mlbloat.model.chain import chain
 from mlbloat.model.package import Inventory
-from mlbloat.model.report import SafeOnlyReport
+from mlbloat.model.removal import SafeOnlyReport
 from mlbloat.model.use import Level, Use
 
 MAX_GROUPS = 50

@@ -6,6 +6,7 @@ Format history: 1, first.
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mlbloat.model.removal import RemovedReport, SafeOnlyReport
 from mlbloat.model.step import StepReport
 from mlbloat.model.use import LevelName
 
@@ -181,65 +182,6 @@ class DirectoryReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SafeOnlyReport:
-    """What only keep level `safe` holds, of one package or of one directory that no package owns."""
-
-    group: str
-    """Key of the package, or the directory."""
-    files: int
-    size_bytes: int
-    reason: str
-    """What leads to most of its bytes from outside the group: `may be imported by /app/train.py`."""
-    largest: str
-    """Its largest file."""
-
-
-Risk = Literal["low", "medium", "high"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemovedPart:
-    """One sort of what goes."""
-
-    what: str
-    risk: Risk
-    files: int
-    size_bytes: int
-    needed_if: str
-    """What would have to be true for it to be missed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RiskyReport:
-    """Files of one sort and one package or directory that go although their like is used."""
-
-    group: str
-    """Key of the package, or the directory."""
-    what: str
-    risk: Risk
-    files: int
-    size_bytes: int
-    largest: str
-    """Its largest file."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemovedReport:
-    """What the keep level of the evidence removes, and how sure it is that nothing needs it."""
-
-    files: int
-    size_bytes: int
-    low_risk_ratio: float | None
-    """Share of the bytes that are of low risk; None when nothing goes."""
-    parts: tuple[RemovedPart, ...]
-    """They add up; lowest risk first, then most bytes."""
-    riskiest: tuple[RiskyReport, ...]
-    """Highest risk first, then most bytes."""
-    advice: str
-    """One sentence."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RemovableReport:
     """A package that could be left out as a whole: nothing of it is needed, and nothing needed requires it."""
 
@@ -271,6 +213,20 @@ class SilencedReport:
     reason: str
     until: str | None
     """Last day of it, as YYYY-MM-DD."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitReport:
+    """One limit that `check` held the report against."""
+
+    name: str
+    """Of the option, without dashes before it: `max-bloat`."""
+    measured: float
+    limit: float
+    unit: Literal["bytes", "ratio"]
+    passed: bool
+    packages: tuple[str, ...] = ()
+    """Keys of packages to look at when it is exceeded, the worst first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,8 +305,8 @@ class FileReport:
     file_class: Literal["used", "reachable", "unused"]
     level: LevelName | None
     """The lowest keep level that holds it; None: nothing reaches it."""
-    pinned: bool
-    """Kept at every level by a rule."""
+    pinned_by: str
+    """The rule that keeps it at every level; empty for most."""
     reason: str
     """How evidence leads to it; `by` completes the sentence. Empty where nothing does."""
     by: str
@@ -391,5 +347,7 @@ class Report:
     """Findings that the workload file ignores; not in `findings`."""
     problems: tuple[str, ...] = field(default=())
     """Package databases that could not be read, as sentences."""
+    limits: tuple[LimitReport, ...] = ()
+    """Only from `check`."""
     files: tuple[FileReport, ...] | None = None
     """In order of path; None: not asked for."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from mlbloat.errors import UsageError
 from mlbloat.model.report import Report
-from mlbloat.report import dot, json, page, sheet, table
+from mlbloat.report import dot, json, junit, markdown, page, sarif, sheet, table
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +19,13 @@ class Format:
 FORMATS: dict[str, Format] = {
     "table": Format(table.render),
     "html": Format(page.render, "shown"),
+    "markdown": Format(markdown.render),
     "json": Format(json.render),
     "json-files": Format(json.render_files, "needed"),
     "csv": Format(sheet.render),
     "csv-files": Format(sheet.render_files, "needed"),
+    "sarif": Format(sarif.render),
+    "junit": Format(junit.render),
     "dot": Format(dot.render),
 }
 

@@ -13,7 +13,7 @@ from mlbloat.model import gpuarch
 from mlbloat.model.plain import plain
 from mlbloat.model.report import PackageReport, Repair, Report, Verdict
 from mlbloat.model.step import StepReport
-from mlbloat.report.units import count, percent, short_key, size
+from mlbloat.report.units import count, limit_sentence, percent, short_key, size
 from mlbloat.report.words import judgement, used_means
 
 ROWS = 12
@@ -29,7 +29,7 @@ def render(report: Report, *, color: bool = False, width: int = WIDTH) -> str:
     """Text of the whole report; with `color` it carries terminal escapes."""
     parts = (
         _headline, _levels, _runs, _managers, _packages, _safe_only, _layers, _device_code, _findings, _removed,
-        _slim, _verdict, _notes,
+        _slim, _verdict, _limits, _notes,
     )  # fmt: skip
     shown = [renderable for part in parts if (renderable := part(report)) is not None]
     return text(shown, color=color, width=width)
@@ -297,6 +297,13 @@ def _verdict_lines(verdict: Verdict) -> RenderableType:
     if verdict.repaired is not None:
         lines.append(Text(f"  {_repair(verdict.repaired)}"))
     return Group(*lines)
+
+
+def _limits(report: Report) -> RenderableType | None:
+    if not report.limits:
+        return None
+    lines = [Text(f"  {'PASS' if each.passed else 'FAIL'}  {limit_sentence(each)}") for each in report.limits]
+    return Group(Text("Limits", style="bold"), *lines)
 
 
 def _runs(report: Report) -> RenderableType | None:

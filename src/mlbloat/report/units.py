@@ -1,5 +1,9 @@
 """Numbers for people: the only place where figures are rounded."""
 
+from mlbloat.model.report import LimitReport
+
+NAMED = 5
+"""Packages named in a sentence."""
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -28,3 +32,13 @@ def count(number: int, noun: str) -> str:
 def short_key(key: str) -> str:
     """A package's key without its location, which says little in a line: `pip:numpy`; a directory as it is."""
     return key if key.startswith("/") else key.rpartition("@")[0] or key
+
+
+def limit_sentence(limit: LimitReport) -> str:
+    """`max-bloat: 40.0 %, limit 30.0 %`, and the packages to look at."""
+    measured, allowed = (
+        size(int(figure)) if limit.unit == "bytes" else percent(figure) for figure in (limit.measured, limit.limit)
+    )
+    named = ", ".join(map(short_key, limit.packages[:NAMED]))
+    more = f" and {len(limit.packages) - NAMED} more" if len(limit.packages) > NAMED else ""
+    return f"{limit.name}: {measured}, limit {allowed}" + (f"; see {named}{more}" if named else "")

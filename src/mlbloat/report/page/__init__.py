@@ -13,7 +13,7 @@ from mlbloat.model.report import Report, Verdict
 from mlbloat.report.page import parts
 from mlbloat.report.page.element import bar, document, raw, section, tag
 from mlbloat.report.page.graph import graph
-from mlbloat.report.units import count, percent, size
+from mlbloat.report.units import count, limit_sentence, percent, size
 from mlbloat.report.words import judgement, used_means
 
 
@@ -88,8 +88,21 @@ def _summary(report: Report) -> list[Element | None]:
             f"removable {percent(totals.removable_ratio)}. ", tag("code", image.id, class_="quiet")),
         total,
         tag("ul", *legend, class_="legend"),
+        _limits(report),
         _slim(report),
     ]  # fmt: skip
+
+
+def _limits(report: Report) -> Element | None:
+    if not report.limits:
+        return None
+    lines = [
+        tag("li", tag("span", "PASS" if each.passed else "FAIL", class_=f"risk {'low' if each.passed else 'high'}"),
+            f" {limit_sentence(each)}")
+        for each in report.limits
+    ]  # fmt: skip
+    passed = all(each.passed for each in report.limits)
+    return tag("div", tag("ul", *lines), class_="state" if passed else "state failed")
 
 
 def _slim(report: Report) -> Element | None:

@@ -312,7 +312,7 @@ def _file(file: FileReport, most: int) -> Element:
         bytes_(file.size_bytes),
         tag("td", bar(file_bytes(file), most), class_="b w"),
         tag("td", tag("span", file.file_class, class_=f"class {file.file_class}")),
-        tag("td", "pinned" if file.pinned else file.level or "-"),
+        tag("td", "pinned" if file.pinned_by else file.level or "-"),
         number(str(file.layer), file.layer, "n w"),
         tag("td", clipped(", ".join(map(short_key, file.owners)) or "-"), class_="w"),
         tag("td", clipped(because(file)), class_="p w"),
