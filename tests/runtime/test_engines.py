@@ -252,3 +252,24 @@ def test_a_missing_rootfs_is_an_error_that_says_so(engine: Engine, tmp_path: Pat
     with pytest.raises(EngineError, match=r"cannot start a container: .*No such file"):
         engine.run(container("x"), tmp_path / "none", tmp_path)
     leftovers.check()
+
+
+@pytest.mark.parametrize("traced", [False, True], ids=["untraced", "traced"])
+def test_what_docker_denies_fails_and_what_fails_anyway_fails_as_it_does(
+    engine: Engine, tmp_path: Path, traced: bool
+) -> None:
+    code = """
+import ctypes, errno, os, socket
+libc = ctypes.CDLL(None, use_errno=True)
+def tried(call, *words):
+    try: call(*words); return "done"
+    except OSError as error: return errno.errorcode[error.errno]
+def raw(number):
+    failed = libc.syscall(ctypes.c_long(number), 0, 0, 0, 0, 0) < 0
+    return errno.errorcode[ctypes.get_errno()] if failed else "done"
+keyctl, unknown = {"x86_64": (250, 1500), "aarch64": (219, 1500)}[os.uname().machine]
+print(raw(keyctl), raw(unknown), tried(socket.socket, 38, 5), tried(socket.socket, socket.AF_NETLINK, socket.SOCK_RAW))
+print(tried(os.fstat, 999), tried(os.fstat, 0), tried(os.stat, "/no/such"), tried(os.mkdir, "/tmp"))
+"""
+    outcome = engine.run(python(code), HOST, tmp_path, Recorder() if traced else None)
+    assert outcome.stdout == b"EPERM ENOSYS EPERM done\nEBADF done ENOENT EEXIST\n", outcome.stderr

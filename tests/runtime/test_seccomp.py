@@ -4,7 +4,7 @@ import struct
 import pytest
 
 from mlbloat.runtime import seccomp
-from mlbloat.runtime.syscalls import AUDIT_ARCH, DENIED, NATIVE, NOT_IMPLEMENTED, NUMBERS
+from mlbloat.runtime.syscalls import ALLOWED, AUDIT_ARCH, NATIVE, NEWEST, NOT_IMPLEMENTED, NUMBERS
 
 _ERRNO = 0x00050000
 _MACHINES = tuple(NATIVE)
@@ -46,11 +46,31 @@ def test_the_program_denies_what_no_image_may_do(machine: str) -> None:
     program = seccomp.filter_program(machine, frozenset())
     for architecture in NATIVE[machine]:
         numbers = NUMBERS[architecture]
-        answers = {name: _run(program, AUDIT_ARCH[architecture], number) for name, number in numbers.items()}
-        assert {answers[name] for name in DENIED if name in numbers} == {_ERRNO | errno.EPERM}
-        assert {answers[name] for name in NOT_IMPLEMENTED} == {_ERRNO | errno.ENOSYS}
-        rest = set(numbers) - set(DENIED) - set(NOT_IMPLEMENTED)
-        assert {answers[name] for name in rest} == {seccomp.ALLOW}
+        by_number = {number: name for name, number in numbers.items()}
+        for number in range(NEWEST + 100):
+            name = by_number.get(number, "")
+            answer = _run(program, AUDIT_ARCH[architecture], number)
+            if number > NEWEST or name in NOT_IMPLEMENTED:
+                assert answer == _ERRNO | errno.ENOSYS
+            else:  # clone, socket and personality with the argument 0 are allowed
+                assert answer == (seccomp.ALLOW if name in ALLOWED else _ERRNO | errno.EPERM), (number, name)
+
+
+def test_what_docker_denies_is_denied_and_what_programs_need_is_not() -> None:
+    denied = "mount umount2 unshare setns bpf keyctl add_key kexec_load init_module reboot swapon open_by_handle_at"
+    assert not ALLOWED & set(denied.split())
+    assert set("openat execve futex mmap ptrace chroot rseq clone socket sendfile memfd_create".split()) <= ALLOWED
+
+
+def test_personality_and_socket_are_allowed_with_some_arguments_only() -> None:
+    program = seccomp.filter_program("x86_64", frozenset())
+    native = AUDIT_ARCH["x86_64"]
+    inet, netlink, crypto, virtual, no_randomisation = 2, 16, 38, 40, 0x0040000
+    socket, personality = NUMBERS["x86_64"]["socket"], NUMBERS["x86_64"]["personality"]
+    assert {_run(program, native, socket, family) for family in (0, inet, netlink)} == {seccomp.ALLOW}
+    assert {_run(program, native, socket, family) for family in (crypto, virtual, 46)} == {_ERRNO | errno.EPERM}
+    assert {_run(program, native, personality, kind) for kind in (0, 8, 0xFFFFFFFF)} == {seccomp.ALLOW}
+    assert _run(program, native, personality, no_randomisation) == _ERRNO | errno.EPERM
 
 
 def test_a_new_namespace_is_denied_and_a_thread_is_not() -> None:
@@ -89,4 +109,4 @@ def test_only_what_is_fstat_by_another_name_passes_unseen(machine: str) -> None:
     assert {answer(here, empty), answer(descriptor, 0), answer(descriptor, empty | no_follow)} == {seccomp.NOTIFY}
     assert answer(here & 0xFFFF_FFFF, empty) == seccomp.NOTIFY
     section = seccomp.oci_section(machine, frozenset({"newfstatat", "open"}), "/run/listener")
-    assert [rule["names"] for rule in section["syscalls"][-3:]] == [["open"], ["newfstatat"], ["newfstatat"]]
+    assert [rule["names"] for rule in section["syscalls"][-4:]] == [["open"], *[["newfstatat"]] * 3]

@@ -6,17 +6,19 @@ https://github.com/opencontainers/runtime-spec/blob/v1.0.2/config-linux.md#secco
 
 import errno
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from mlbloat.runtime.syscalls import (
+    ALLOWED,
     AUDIT_ARCH,
-    DENIED,
+    FAMILIES,
     NAMESPACE_FLAGS,
     NATIVE,
     NEWEST,
     NOT_IMPLEMENTED,
     NUMBERS,
+    PERSONALITIES,
 )
 
 ALLOW = 0x7FFF0000
@@ -26,6 +28,8 @@ _LOOK_AT_FLAGS = -1
 """No action of the kernel: decided by clone's flags."""
 _LOOK_FOR_FSTAT = -2
 """No action of the kernel: a call that is fstat(2) by another name passes."""
+_LOOK_AT_PERSONALITY, _LOOK_AT_FAMILY = -3, -4
+"""No actions of the kernel: decided by the first argument."""
 
 FSTAT = "newfstatat"
 """C libraries before glibc 2.39 make fstat of it: an open descriptor, an empty name, AT_EMPTY_PATH alone. One call in
@@ -37,7 +41,7 @@ _LOAD_FIRST_ARGUMENT = (0x20, 0, 0, 16)
 """The low half on every little-endian architecture of the table; all of clone's namespace flags are in it."""
 _LOAD_FOURTH_ARGUMENT = (0x20, 0, 0, 40)
 _AT_EMPTY_PATH, _AT_FDCWD = 0x1000, 0xFFFFFF9C
-_INT = 0xFFFFFFFF
+_FIRST_NEGATIVE = 0x80000000
 
 _Instruction = tuple[int, int, int, int]
 """code, jump if true, jump if false, operand: struct sock_filter."""
@@ -46,7 +50,7 @@ _SCMP_ARCH = {"x86_64": "SCMP_ARCH_X86_64", "i386": "SCMP_ARCH_X86", "aarch64": 
 
 
 def filter_program(machine: str, notify: Collection[str]) -> bytes:
-    """Assemble the filter: what is in `notify` asks the listener, what no image may do fails, the rest is allowed.
+    """Assemble the filter: what is in `notify` asks the listener, what else docker allows goes on, the rest fails.
 
     A call of an architecture that the table does not know, x32 among them, is answered ENOSYS.
     """
@@ -62,22 +66,22 @@ def filter_program(machine: str, notify: Collection[str]) -> bytes:
 def _breakpoints(architecture: str, notify: Collection[str]) -> list[tuple[int, int]]:
     """Return the numbers from which on another action holds, ascending."""
     numbers = NUMBERS[architecture]
-    actions = {numbers[name]: NOTIFY for name in notify if name in numbers}
-    if FSTAT in notify and FSTAT in numbers:
-        actions[numbers[FSTAT]] = _LOOK_FOR_FSTAT
-    actions |= {numbers[name]: _ERRNO | errno.EPERM for name in DENIED if name in numbers}
+    actions = {numbers[name]: NOTIFY if name in notify else ALLOW for name in ALLOWED if name in numbers}
     actions |= {numbers[name]: _ERRNO | errno.ENOSYS for name in NOT_IMPLEMENTED if name in numbers}
-    actions[numbers["clone"]] = _LOOK_AT_FLAGS
-    points = [(0, actions.get(0, ALLOW))]
+    looks = {"clone": _LOOK_AT_FLAGS, "personality": _LOOK_AT_PERSONALITY, "socket": _LOOK_AT_FAMILY}
+    looks |= {FSTAT: _LOOK_FOR_FSTAT} if FSTAT in notify else {}
+    actions |= {numbers[name]: look for name, look in looks.items() if name in numbers}
+    denied = _ERRNO | errno.EPERM
+    points = [(0, actions.get(0, denied))]
     for number in sorted({start for call in actions for start in (call, call + 1)}):
-        action = actions.get(number, ALLOW)
+        action = actions.get(number, denied)
         if action != points[-1][1]:
             points.append((number, action))
-    return [*points, (NEWEST + 1, _ERRNO | errno.ENOSYS)]
+    return [*(point for point in points if point[0] <= NEWEST), (NEWEST + 1, _ERRNO | errno.ENOSYS)]
 
 
 def _decide(points: list[tuple[int, int]]) -> list[_Instruction]:
-    """Search the breakpoints by halves: a call passes seven comparisons, not a hundred."""
+    """Search the breakpoints by halves: a call passes eight comparisons, not two hundred."""
     if len(points) == 1:
         action = points[0][1]
         return _LOOKS.get(action) or [_give(action)]
@@ -90,13 +94,21 @@ def _give(action: int) -> _Instruction:
     return (0x06, 0, 0, action)
 
 
+def _one_of(values: Sequence[int]) -> list[_Instruction]:
+    """Allow a call whose first argument is one of these."""
+    compared = [(0x15, len(values) - number, 0, value) for number, value in enumerate(values)]
+    return [_LOAD_FIRST_ARGUMENT, *compared, _give(_ERRNO | errno.EPERM), _give(ALLOW)]
+
+
 _LOOKS = {
     _LOOK_AT_FLAGS: [
         _LOAD_FIRST_ARGUMENT,
-        (0x45, 0, 1, sum(NAMESPACE_FLAGS)),
+        (0x45, 0, 1, NAMESPACE_FLAGS),
         _give(_ERRNO | errno.EPERM),
         _give(ALLOW),
     ],
+    _LOOK_AT_PERSONALITY: _one_of(PERSONALITIES),
+    _LOOK_AT_FAMILY: _one_of(FAMILIES),
     _LOOK_FOR_FSTAT: [
         _LOAD_FOURTH_ARGUMENT,
         (0x15, 0, 3, _AT_EMPTY_PATH),
@@ -110,28 +122,41 @@ _LOOKS = {
 
 def oci_section(machine: str, notify: Collection[str], listener: str) -> dict[str, Any]:
     """Return the same filter as `linux.seccomp` of config.json; `listener` is the socket that gets the descriptor."""
+    stopped = ALLOWED & frozenset(notify)
+    always = ALLOWED - stopped - {"clone", "personality", "socket"}
+    rules = [
+        {"names": sorted(always), "action": "SCMP_ACT_ALLOW"},
+        {"names": list(NOT_IMPLEMENTED), "action": "SCMP_ACT_ERRNO", "errnoRet": errno.ENOSYS},
+        _allow("clone", {"index": 0, "value": NAMESPACE_FLAGS, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}),
+        *(_allow("personality", _equals(value)) for value in PERSONALITIES),
+        *(_allow("socket", _equals(value)) for value in FAMILIES),
+    ]
     section: dict[str, Any] = {
-        "defaultAction": "SCMP_ACT_ALLOW",
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "defaultErrnoRet": errno.EPERM,
         "architectures": [_SCMP_ARCH[architecture] for architecture in NATIVE[machine]],
-        "syscalls": [
-            {"names": list(DENIED), "action": "SCMP_ACT_ERRNO", "errnoRet": errno.EPERM},
-            {"names": list(NOT_IMPLEMENTED), "action": "SCMP_ACT_ERRNO", "errnoRet": errno.ENOSYS},
-            *(_deny_clone(flag) for flag in NAMESPACE_FLAGS),
-        ],
+        "syscalls": rules,
     }
-    if notify:
+    if stopped:
         section["listenerPath"] = listener
-        section["syscalls"].append({"names": sorted(set(notify) - {FSTAT}), "action": "SCMP_ACT_NOTIFY"})
-    if FSTAT in notify:
-        # Each of the two suffices: other flags than those of fstat, or a name below the working directory.
+        rules.append({"names": sorted(stopped - {FSTAT}), "action": "SCMP_ACT_NOTIFY"})
+    if FSTAT in stopped:
+        # No two of them hold for one call, or the library decides which one does.
         other = {"index": 3, "value": _AT_EMPTY_PATH, "op": "SCMP_CMP_NE"}
-        below = {"index": 0, "value": _INT, "valueTwo": _AT_FDCWD, "op": "SCMP_CMP_MASKED_EQ"}
-        section["syscalls"] += [
-            {"names": [FSTAT], "action": "SCMP_ACT_NOTIFY", "args": [arg]} for arg in (other, below)
+        same = {"index": 3, "value": _AT_EMPTY_PATH, "op": "SCMP_CMP_EQ"}
+        below = {"index": 0, "value": _FIRST_NEGATIVE, "op": "SCMP_CMP_GE"}
+        open_file = {"index": 0, "value": _FIRST_NEGATIVE, "op": "SCMP_CMP_LT"}
+        rules += [
+            {"names": [FSTAT], "action": "SCMP_ACT_NOTIFY", "args": [other]},
+            {"names": [FSTAT], "action": "SCMP_ACT_NOTIFY", "args": [same, below]},
+            {"names": [FSTAT], "action": "SCMP_ACT_ALLOW", "args": [same, open_file]},
         ]
     return section
 
 
-def _deny_clone(flag: int) -> dict[str, Any]:
-    argument = {"index": 0, "value": flag, "valueTwo": flag, "op": "SCMP_CMP_MASKED_EQ"}
-    return {"names": ["clone"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno.EPERM, "args": [argument]}
+def _allow(name: str, *arguments: dict[str, Any]) -> dict[str, Any]:
+    return {"names": [name], "action": "SCMP_ACT_ALLOW", "args": list(arguments)}
+
+
+def _equals(value: int) -> dict[str, Any]:
+    return {"index": 0, "value": value, "op": "SCMP_CMP_EQ"}
