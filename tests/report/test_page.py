@@ -9,7 +9,16 @@ from html.parser import HTMLParser
 import pytest
 
 from mlbloat.model.removal import RemovedPart, RemovedReport, RiskyReport, SafeOnlyReport
-from mlbloat.model.report import DirectoryReport, FileReport, KindReport, Report, SilencedReport
+from mlbloat.model.report import (
+    DeviceLibraryReport,
+    DevicePartReport,
+    DirectoryReport,
+    FileReport,
+    GpuReport,
+    KindReport,
+    Report,
+    SilencedReport,
+)
 from mlbloat.report.page import render
 from mlbloat.report.page.parts import MAX_FILES
 from tests.support.reports import report, slimmed
@@ -75,6 +84,14 @@ def full(text: str = "x") -> Report:
         silenced=(SilencedReport(rule="r", title=text, bytes=1, reason=text, until=None),),
         verdict=replace(made.verdict, runs=(replace(tried, name=text, differences=(text,)),)),
         kinds={"other": KindReport(**sums)},
+        gpu=GpuReport(
+            device_bytes=4000,
+            by_arch={"sm_90": DevicePartReport(bytes=4000, entries=2)},
+            libraries=(DeviceLibraryReport(path=text, size_bytes=5000, device_bytes=4000, by_arch={}),) * 60,
+            loaded_bytes={"sm_90": 3500},
+            gpus=("sm_90",),
+            needed_bytes=3500,
+        ),
         directories=(DirectoryReport(path=text, **sums),),
         orphans=(DirectoryReport(path=text, **sums),),
         safe_only=(SafeOnlyReport(group=text, files=1, size_bytes=5, reason=text, largest=text),),
@@ -124,7 +141,7 @@ def test_every_section_is_in_the_contents_and_there() -> None:
     named = [(each["href"] or "")[1:] for each in page.all("a")]
     assert named == [each["id"] for each in page.all("section")]
     assert named == (
-        "levels verification findings removed safe-only managers packages graph layers kinds directories orphans "
+        "levels verification findings gpu removed safe-only managers packages graph layers kinds directories orphans "
         "evidence files"
     ).split()  # fmt: skip
 
@@ -140,6 +157,13 @@ def test_figures_are_in_the_page_without_a_script() -> None:
         "FAIL",
     ):
         assert shown.replace("'", "'") in text
+
+
+def test_code_for_gpus_has_its_rows() -> None:
+    text = render(full())
+    assert "4.00 kB in 60 files" in text and "sm_90 loads 3.50 kB of it, 500 B is for others" in text
+    assert "10 smaller files are left out here" in text
+    assert 'id="gpu"' not in render(report())
 
 
 def test_a_report_without_rows_of_files_says_how_to_get_them() -> None:

@@ -9,10 +9,10 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from mlbloat.model import gpuarch
 from mlbloat.model.plain import plain
 from mlbloat.model.report import PackageReport, Repair, Report, Verdict
 from mlbloat.model.step import StepReport
+from mlbloat.report import devicecode
 from mlbloat.report.units import count, limit_sentence, percent, short_key, size
 from mlbloat.report.words import judgement, used_means
 
@@ -219,34 +219,21 @@ def _removed(report: Report) -> RenderableType | None:
 
 
 def _device_code(report: Report) -> RenderableType | None:
-    """Machine code by GPU, whatever its suffix, and what is compiled when it is loaded."""
     gpu = report.gpu
     if gpu is None:
         return None
-    sums: dict[str, int] = {}
-    for name, part in gpu.by_arch.items():
-        row = gpuarch.kind_of(name)
-        sums[row] = sums.get(row, 0) + part.bytes
-    rows = sorted(sums, key=lambda row: (-sums[row], row))
     table = plain_table("code for", "size", "of the code", "such a GPU loads", title="", numbers=_CODE_NUMBERS)
-    for row in rows[:ROWS]:
-        loaded = gpu.loaded_bytes.get(row)
-        table.add_row(row, size(sums[row]), _share(sums[row], gpu.device_bytes), "" if loaded is None else size(loaded))
-    if len(rows) > ROWS:
-        rest = sum(sums[row] for row in rows[ROWS:])
-        table.add_row(f"{len(rows) - ROWS} more", size(rest), _share(rest, gpu.device_bytes), "")
-    where = f"{count(len(gpu.libraries), 'file')}, {_share(gpu.device_bytes, report.totals.size_bytes)} of the image"
-    lines = [Text(f"Code for GPUs: {size(gpu.device_bytes)} in {where}", style="bold")]
-    if gpu.needed_bytes is not None:
-        load = f"{' and '.join(gpu.gpus)} {'loads' if len(gpu.gpus) == 1 else 'load'}"
-        lines.append(
-            Text(f"{load} {size(gpu.needed_bytes)} of it, {size(gpu.device_bytes - gpu.needed_bytes)} is for others")
-        )
-    return Group(*lines, table)
-
-
-def _share(part: int, whole: int) -> str:
-    return percent(part / whole if whole else None)
+    found = devicecode.rows(gpu)
+    for row in found[:ROWS]:
+        loaded = "" if row.loaded_bytes is None else size(row.loaded_bytes)
+        table.add_row(row.code, size(row.size_bytes), percent(row.share), loaded)
+    rest = sum(row.size_bytes for row in found[ROWS:])
+    if rest:
+        share = devicecode.share(rest, gpu.device_bytes)
+        table.add_row(f"{len(found) - ROWS} more", size(rest), percent(share), "")
+    needed = devicecode.needed(gpu)
+    head = Text(f"Code for GPUs: {devicecode.summary(report, gpu)}", style="bold")
+    return Group(head, *([Text(needed)] if needed else []), table)
 
 
 def _findings(report: Report) -> RenderableType | None:

@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 
 from mlbloat.model.report import Report, Verdict
 from mlbloat.report.page import parts
+from mlbloat.report.page.device_code import device_code
 from mlbloat.report.page.element import bar, document, raw, section, tag
 from mlbloat.report.page.graph import graph
 from mlbloat.report.units import count, limit_sentence, percent, size
@@ -28,6 +29,7 @@ def render(report: Report) -> str:
             parts.levels(report),
             _verification(report),
             parts.findings(report),
+            device_code(report),
             parts.removed(report),
             parts.safe_only(report),
             parts.managers(report),
