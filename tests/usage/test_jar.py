@@ -39,7 +39,8 @@ def jar(files: Mapping[str, bytes]) -> bytes:
 
 
 SHELL = java_class(["java/lang/ProcessBuilder"], ["chmod", "ls -l", "no such", "/usr/bin/id", "", "%s"])
-OTHER = java_class(["java/lang/String"], ["mkfs"])
+OTHER = java_class(["java/lang/String", "java/lang/Runtime"], ["mkfs"])
+RUNTIME = java_class(["java/lang/Runtime", "exec"], ["id"])
 
 
 def tree(content: bytes) -> FileTree:
@@ -52,6 +53,10 @@ def test_programs_that_a_class_starts_are_safe() -> None:
     uses = list(JarReader(Ground(image, ImageConfig(document=b"{}"))).read(image["/opt/lib/a.jar"]))
     assert [use.path for use in uses] == ["/usr/bin/chmod", "/usr/bin/ls", "/usr/bin/id"]
     assert {(use.level, use.reason) for use in uses} == {(Level.SAFE, Reason.MAY_RUN)}
+
+
+def test_a_class_that_asks_the_runtime_for_something_else_starts_nothing() -> None:
+    assert learn(io.BytesIO(jar({"a/Other.class": OTHER, "a/Runtime.class": RUNTIME}))).commands == ("id",)
 
 
 def test_only_archives_by_their_suffix_are_read() -> None:

@@ -22,7 +22,8 @@ from mlbloat.usage.ground import Ground
 from mlbloat.usage.learning import Kind
 
 _MAGIC = b"\xca\xfe\xba\xbe"
-_STARTS_PROCESSES = (b"java/lang/ProcessBuilder", b"java/lang/Runtime")
+_STARTS_PROCESSES = (b"java/lang/ProcessBuilder", b"\x01\x00\x04exec")
+"""Among the constants: a class, or the name of a method as of `java.lang.Runtime`."""
 _COMMAND = re.compile(rb"/?[A-Za-z0-9_][\w.+/-]{0,100}")
 _MOST_CLASS_BYTES = 1 << 20
 _MOST_BYTES = 2 << 30
@@ -121,7 +122,7 @@ def _learn_file(tree: FileTree, entry: Entry) -> JarFacts:
         return learn(stream)
 
 
-JAR = Kind("jar/1", JarFacts, _learn_file)
+JAR = Kind("jar/2", JarFacts, _learn_file)
 
 
 class JarReader:
