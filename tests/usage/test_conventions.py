@@ -61,6 +61,17 @@ def test_converters_follow_only_what_calls_iconv() -> None:
     assert levels(files, "/b.so") == {}
 
 
+def test_converters_are_those_of_text_of_today_except_for_the_program_that_converts_any() -> None:
+    where = "/usr/lib/x86_64-linux-gnu/gconv"
+    files: Files = {
+        **{f"{where}/{name}.so": "" for name in ("ISO8859-15", "CP1252", "EUC-JP", "GB18030", "IBM1390", "EBCDIC-UK")},
+        "/a.so": elf_file(symbols=("iconv_open",)),
+        "/usr/bin/iconv": elf_file(symbols=("__gconv_open",)),
+    }
+    assert set(levels(files, "/a.so")) == {f"{where}/{n}.so" for n in ("ISO8859-15", "CP1252", "EUC-JP", "GB18030")}
+    assert {path for path in levels(files, "/usr/bin/iconv") if "gconv" in path} == set(list(files)[:6])
+
+
 def test_tls_libraries_bring_their_configuration_and_authorities() -> None:
     files: Files = {
         "/usr/lib/libcrypto.so.3": "",

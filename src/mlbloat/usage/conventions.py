@@ -39,6 +39,12 @@ class Convention:
 
 _LIBC = ("libc.so.6", "libc-2.*.so")
 _CONVERTERS = ("/lib/*/gconv/*.so", "/lib*/gconv/*.so", "/usr/lib/*/gconv/*.so", "/usr/lib*/gconv/*.so")
+_ENCODINGS = re.compile(
+    r"(?:ISO8859-\d+|KOI8-[RU]|CP125\d|CP93[26]|IBM8(?:50|66|74)|IBM437|MACINTOSH|MAC-UK|GBK|GB18030|BIG5(?:HKSCS)?|EUC-(?:JP|KR|CN)"
+    r"|ISO-2022-JP|SJIS|UHC|UTF-(?:7|16|32)|UNICODE)\.so"
+)
+"""https://encoding.spec.whatwg.org/#names-and-labels by glibc's names, the Unicode ones, and those of file names in zip
+archives (APPNOTE.TXT, appendix D): what text of today is written in. Others are for mainframes and terminals."""
 _ACCOUNTS = ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/resolv.conf", "/etc/localtime", "/etc/services")
 _AUTHORITIES = (
     "/etc/ssl/certs/**",
@@ -245,10 +251,10 @@ class ConventionReader:
     def _conversion(self, entry: Entry) -> Iterator[Use]:
         if _triggered(entry.name, _LIBC) or not self._learning.of(HEAD, entry).is_elf:
             return
-        if not self._learning.of(ELF, entry).converts:
-            return
-        for path in self._converters:
-            yield Use(path, Level.SAFE, Reason.CONVENTION, entry.path)
+        facts = self._learning.of(ELF, entry)
+        for path in self._converters if facts.converts or facts.converts_any else ():
+            if facts.converts_any or _ENCODINGS.fullmatch(posixpath.basename(path)):
+                yield Use(path, Level.SAFE, Reason.CONVENTION, entry.path)
 
     def _configuration(self, entry: Entry) -> Iterator[Use]:
         """Follow paths and library names in a text file of `/etc`."""

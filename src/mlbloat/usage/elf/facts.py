@@ -14,6 +14,8 @@ _CHUNK = 1 << 22
 _OVERLAP = 1 << 10
 """Longer than any name that is looked for, so that none is lost between two chunks."""
 _ICONV = b"iconv_open"
+_GCONV = b"__gconv_open"
+"""What iconv(1) calls, glibc `iconv/iconv_prog.c`."""
 
 
 class ElfFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -25,6 +27,8 @@ class ElfFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Other runs of characters with an absolute path in them, which may have more at their end."""
     converts: bool = False
     """It converts between character sets, iconv(3)."""
+    converts_any: bool = False
+    """It is the program that converts between any of them."""
 
 
 def _learn(tree: FileTree, entry: Entry) -> ElfFacts:
@@ -34,7 +38,7 @@ def _learn(tree: FileTree, entry: Entry) -> ElfFacts:
         binary = parse(stream, entry.size_bytes)
         if binary is None:
             return ElfFacts()
-        converts = has_symbol(stream, binary, _ICONV)
+        converts, converts_any = has_symbol(stream, binary, _ICONV), has_symbol(stream, binary, _GCONV)
         for data in _texts(tree, entry, binary):
             libraries.update(dict.fromkeys(libraries_in(data)))
             paths.update(dict.fromkeys(paths_in(data)))
@@ -43,10 +47,11 @@ def _learn(tree: FileTree, entry: Entry) -> ElfFacts:
         strings=tuple(path.decode("ascii") for path, whole in islice(paths, MAX_NAMES) if whole),
         paths=tuple(path.decode("ascii") for path, whole in islice(paths, MAX_NAMES) if not whole),
         converts=converts,
+        converts_any=converts_any,
     )
 
 
-ELF = Kind("elf/1", ElfFacts, _learn)
+ELF = Kind("elf/2", ElfFacts, _learn)
 
 
 def _texts(tree: FileTree, entry: Entry, binary: Binary) -> Iterator[bytes]:
