@@ -51,6 +51,53 @@ def test_what_a_lazy_package_tells_type_checkers_is_safe() -> None:
     assert from_app("import p\n", {"p/__init__.py": text, "p/a.py": ""})["p/a.py"] is SAFE
 
 
+def test_what_a_module_imports_only_as_a_script_is_followed_when_it_may_be_one() -> None:
+    text = "if __name__ == '__main__':\n    import x\n"
+    assert from_app("import p\n", {"p.py": text, "x.py": ""}) == {"p.py": LINKED}
+    assert from_app(text, {"x.py": ""}) == {"x.py": SAFE}
+    assert "x.py" in from_app("import p.__main__\n", {"p/__init__.py": "", "p/__main__.py": text, "x.py": ""})
+    started = from_app("subprocess.run([sys.executable, '-m', 'p'])\n", {"p.py": text, "x.py": ""})
+    assert started == {"p.py": SAFE, "x.py": SAFE}
+
+
+def test_the_standard_library_does_not_test_itself() -> None:
+    library: Files = {
+        f"{LIB}/a.py": "def _cleanup():\n    from test import support\n",
+        f"{LIB}/test/__init__.py": "",
+        f"{LIB}/test/support.py": "from test import more\n",
+        f"{LIB}/test/more.py": "",
+    }
+    tests = {path for path in library if "/test/" in path}
+    assert tests.isdisjoint(kept({"/app/main.py": "import a\n", **library}, "/app/main.py"))
+    assert tests <= set(kept({"/app/main.py": "from test import support\n", **library}, "/app/main.py"))
+
+
+def test_tables_of_names_in_the_standard_library_count_beside_an_import_only() -> None:
+    names = "NAMES = {'old': 'json.decoder'}\n"
+    plain = kept({"/app/main.py": "import a\n", f"{LIB}/a.py": names}, "/app/main.py")
+    assert f"{LIB}/json/decoder.py" not in plain
+    loads = kept({"/app/main.py": "import a\n", f"{LIB}/a.py": names + "__import__(NAMES[x])\n"}, "/app/main.py")
+    assert loads[f"{LIB}/json/decoder.py"] is SAFE
+
+
+def test_an_import_of_distutils_is_answered_by_the_hook_of_setuptools() -> None:
+    hook = "class Finder:\n    def find_spec(self):\n        return importlib.import_module('setuptools._distutils')\n"
+    files: dict[str, bytes | str] = {
+        "distutils-precedence.pth": "import os; __import__('_distutils_hack')\n",
+        "_distutils_hack/__init__.py": hook + "sys.meta_path.insert(0, Finder())\n",
+        "setuptools/__init__.py": "",
+        "setuptools/_distutils/__init__.py": "",
+        "setuptools/_distutils/util.py": "",
+        "setuptools/_distutils/core.py": "",
+        "p.py": "",
+    }
+    waiting = from_app("import p\n", files)
+    assert set(waiting) == {"distutils-precedence.pth", "_distutils_hack/__init__.py", "p.py"}
+    answered = from_app("from distutils.util import strtobool\n", files)
+    assert answered["setuptools/_distutils/util.py"] is SAFE
+    assert "setuptools/_distutils/core.py" not in answered
+
+
 def test_a_chain_is_as_strong_as_its_weakest_link() -> None:
     files = {"a.py": "def f():\n    import b\n", "b.py": "import c\n", "c.py": "", "d.py": ""}
     assert from_app("import a\n", files) == {"a.py": LINKED, "b.py": SAFE, "c.py": SAFE}
@@ -430,6 +477,18 @@ def test_what_the_standard_library_computes_is_not_in_its_own_strings() -> None:
     files: Files = {"/app/main.py": "import plugins\n", f"{LIB}/plugins.py": text, **packages({"tools.py": ""})}
     levels = kept(files, "/app/main.py")
     assert not {f"{LIB}/json/__init__.py", f"{SITE}/tools.py"} & levels.keys()
+
+
+def test_the_values_of_the_build_name_nothing_of_this_image() -> None:
+    values = "build_time_vars = {'INSTALL': '/usr/bin/install -c', 'DESTSHARED': '/usr/lib/python3.11/lib-dynload'}\n"
+    files: Files = {
+        "/app/main.py": "import sysconfig\n",
+        f"{LIB}/sysconfig.py": "",
+        f"{LIB}/_sysconfigdata__x86_64-linux-gnu.py": values,
+        "/usr/bin/install": elf_file(),
+        f"{LIB}/lib-dynload/nis.cpython-311-x86_64-linux-gnu.so": elf_file(),
+    }
+    assert set(kept(files, "/app/main.py")) == set(list(files)[:3])
 
 
 def test_the_values_of_the_build_belong_to_sysconfig() -> None:

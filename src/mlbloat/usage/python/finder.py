@@ -48,6 +48,12 @@ class Place:
         """Whether it is a module directly in a directory of sys.path, or the start of a package there."""
         return self.root == (posixpath.dirname(self.directory) if self.starts_package else self.directory)
 
+    @property
+    def is_standard(self) -> bool:
+        """Whether it is a module of a standard library."""
+        root = self.root.removesuffix("/lib-dynload")
+        return any(root == each.standard_library for each in self.environments)
+
 
 class Finder:
     """Look-ups for every file of one tree."""

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 
+from msgspec.structs import replace
+
 from mlbloat.model.use import Level, Reason, Use
 from mlbloat.usage.python.finder import Finder, Place, files_of
 from mlbloat.usage.python.modules import Modules, Resolution
 from mlbloat.usage.python.source import Import, When
+from mlbloat.usage.python.startup import HOOK, SHIMS
 
 
 class Imports:
@@ -14,16 +17,15 @@ class Imports:
         self._modules = modules
 
     def uses(
-        self, place: Place, imports: Iterable[Import], *, deferred: bool = False, typing: bool = False
+        self, place: Place, imports: Iterable[Import], *, deferred: bool = False, until: When = When.CALL
     ) -> list[Use]:
-        """Return what the imports load.
+        """Return what the imports load that run at all, which the last of `until` says.
 
-        `deferred` when the text around them decides whether they run at all; `typing` when what type checkers are told
-        counts: a lazy package tells them what it loads later.
+        `deferred` when the text around them decides whether they run.
         """
         found: list[Use] = []
         for statement in imports:
-            if statement.when is not When.NEVER or typing:
+            if statement.when <= until:
                 level = Level.LINKED if statement.when is When.LOAD and not deferred else Level.SAFE
                 self._statement(place, statement, level, found)
         return found
@@ -34,6 +36,15 @@ class Imports:
         yield from _uses(place, files_of(found), level)
         for each in self._inside(place, name, alone=place.in_package and not found):
             yield from _uses(place, files_of((each,)), Level.SAFE)
+        answered = self._answered(place, name)
+        yield from self.absolute(place, answered, Level.SAFE) if answered else ()
+
+    def _answered(self, place: Place, name: str) -> str:
+        """Return the name of the module that an installed hook loads for another one; empty for none."""
+        top, dot, rest = name.partition(".")
+        if top not in SHIMS or not self._finder.absolute(place, HOOK):
+            return ""
+        return SHIMS[top] + dot + rest
 
     def _inside(self, place: Place, name: str, *, alone: bool) -> Iterator[Resolution]:
         """Find a name in directories of the package itself, which it may put on the search path or not."""
@@ -67,6 +78,9 @@ class Imports:
         uses.extend(_uses(place, files, level))
         for each in self._inside(place, statement.module, alone=place.in_package and not absolute):
             uses.extend(_uses(place, self._files(place, statement, (each,)), Level.SAFE))
+        answered = self._answered(place, statement.module)
+        if answered:
+            self._statement(place, replace(statement, module=answered), Level.SAFE, uses)
 
     def _files(self, place: Place, statement: Import, found: Iterable[Resolution]) -> Iterator[str]:
         length = statement.module.count(".") + 1 if statement.module else 0

@@ -14,8 +14,8 @@ from mlbloat.model.use import Level, Reason, Use
 from mlbloat.usage.ground import Ground
 from mlbloat.usage.python.data import DataFiles
 from mlbloat.usage.python.entrypoints import EntryPoint, entry_points
-from mlbloat.usage.python.facts import ANY_NAME, SourceFacts
-from mlbloat.usage.python.finder import Finder, Place
+from mlbloat.usage.python.facts import ANY_NAME, SOURCE, SourceFacts
+from mlbloat.usage.python.finder import Finder, Place, files_of
 from mlbloat.usage.python.imports import Imports
 from mlbloat.usage.python.layout import Environment
 from mlbloat.usage.python.modules import Modules, Resolution
@@ -36,9 +36,12 @@ class Literals:
 
     def uses(self, place: Place, facts: SourceFacts) -> Iterator[Use]:
         if facts.lazy:
+            # What a lazy package tells type checkers is what it loads later.
             hints = (each for each in facts.imports if each.when is When.NEVER)
-            yield from self._imports.uses(place, hints, deferred=True, typing=True)
-        yield from self._dotted(place, facts)
+            yield from self._imports.uses(place, hints, deferred=True, until=When.NEVER)
+        if facts.lazy or not place.is_standard:
+            # Tables of names in the standard library are for data of other times, as in `_compat_pickle`.
+            yield from self._dotted(place, facts)
         yield from self._own_modules(place, facts)
         yield from self._computed(place, facts)
         yield from self._importer_calls(place, facts)
@@ -84,8 +87,7 @@ class Literals:
             if place.in_package:
                 yield from self._imports.submodules(place, place.directory)
             # What the standard library computes comes from its callers: its own strings are no module names.
-            is_standard = any(place.root == each.standard_library for each in place.environments)
-            known = frozenset[str]() if is_standard else self._finder.top_level(place.environments)
+            known = frozenset[str]() if place.is_standard else self._finder.top_level(place.environments)
             for name in facts.names:
                 if name in known:
                     yield from self._imports.absolute(place, name, Level.SAFE)
@@ -126,6 +128,15 @@ class Literals:
         if ANY_NAME.fullmatch(name) and not name.startswith("."):
             yield from self._imports.absolute(place, name, level)
             yield from self._imports.absolute(place, f"{name}.__main__", level)
+            for path in files_of(self._finder.absolute(place, name)):
+                yield from self._run(path)
+
+    def _run(self, path: str) -> Iterator[Use]:
+        """Yield what a module imports only when it is run."""
+        entry = self._ground.tree[path]
+        facts = self._ground.learning.of(SOURCE, entry) if path.endswith(".py") else SourceFacts()
+        only = (each for each in facts.imports if each.when is When.SCRIPT)
+        yield from self._imports.uses(self._finder.place(path), only, until=When.SCRIPT)
 
     def _is_certain(self, place: Place, statement: Import) -> bool:
         """Prose has sentences such as "from the import list"; a program names modules that exist, whole."""

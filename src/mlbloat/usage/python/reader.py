@@ -23,8 +23,8 @@ from mlbloat.usage.python.imports import Imports
 from mlbloat.usage.python.layout import PYTHON, Environment, Layout
 from mlbloat.usage.python.literals import Literals
 from mlbloat.usage.python.modules import Modules
-from mlbloat.usage.python.source import scan
-from mlbloat.usage.python.startup import AT_START, BESIDE, ON_DEMAND
+from mlbloat.usage.python.source import When, scan
+from mlbloat.usage.python.startup import AT_START, BESIDE, HOOK, ON_DEMAND
 
 _MOST_READ = 1 << 24
 _INTERPRETER = re.compile(rf"{PYTHON.pattern}|libpython\d\.\d+[a-z]?\.so(?:\..*)?")
@@ -45,6 +45,10 @@ class PythonReader:
         self._data = DataFiles(ground, inventory, self._modules)
         self._literals = Literals(ground, self._finder, self._modules, self._imports, self._data)
         self._extensions = Extensions(inventory, self._finder, self._modules)
+        self._standard = tuple(
+            f"{each.standard_library}/" for each in self._layout.environments if each.standard_library
+        )
+        self._tests = tuple(f"{directory}test/" for directory in self._standard)
         self._by_suffix = {"pyc": self._bytecode, "pyi": self._stub, "pth": self._path_file}
         self._bytecode_of = lru_cache(maxsize=1 << 14)(self._bytecode_in)
 
@@ -59,7 +63,17 @@ class PythonReader:
             before = uses.setdefault((use.path, use.reason), use)
             if use.level < before.level:
                 uses[use.path, use.reason] = use
-        return (use for use in uses.values() if use.path != entry.path)
+        tests = self._own_tests(entry)
+        return (use for use in uses.values() if use.path != entry.path and not (tests and use.path.startswith(tests)))
+
+    def _own_tests(self, entry: Entry) -> tuple[str, ...]:
+        """Return where the tests of the standard library are, which its modules import only to be tested.
+
+        https://docs.python.org/3/library/test.html: for internal use by Python.
+        """
+        if entry.path.startswith(self._tests) or not entry.path.startswith(self._standard):
+            return ()
+        return self._tests if self._finder.place(entry.path).is_standard else ()
 
     def _read(self, entry: Entry) -> Iterable[Use]:
         name = entry.name
@@ -78,13 +92,28 @@ class PythonReader:
         facts = self._learning.of(SOURCE, entry)
         yield from self._around(place)
         yield from self._cached(entry)
-        yield from self._imports.uses(place, facts.imports)
-        yield from self._literals.uses(place, facts)
+        script = When.SCRIPT if self._may_run(entry, place) else When.CALL
+        yield from self._imports.uses(place, facts.imports, until=script)
+        if not self._says_nothing(place):
+            yield from self._literals.uses(place, facts)
         yield from self._beside(place)
+
+    def _may_run(self, entry: Entry, place: Place) -> bool:
+        """Tell a file that may be run as a script: an application's, `__main__`, an executable one."""
+        if place.local or entry.name == "__main__.py" or not entry.name.endswith(".py"):
+            return True
+        return bool(entry.mode & 0o111 and self._learning.of(HEAD, entry).words)
+
+    def _says_nothing(self, place: Place) -> bool:
+        """Tell a module whose strings are of another time: a record of a build, a hook that waits for an import."""
+        if place.is_top_level and place.starts_package:
+            return posixpath.basename(place.directory) == HOOK
+        name = posixpath.basename(place.path)
+        return place.is_standard and any(name.startswith(beginning) for beginning in BESIDE.values())
 
     def _beside(self, place: Place) -> Iterator[Use]:
         """Yield what a module of the standard library imports by a name that the build decided."""
-        if not any(place.root == each.standard_library for each in place.environments):
+        if not place.is_standard:
             return
         beginning = BESIDE.get(place.path[len(place.root) + 1 :].partition("/")[0].removesuffix(".py"))
         for name in self._modules.names(place.root) if beginning else ():

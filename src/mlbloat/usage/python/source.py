@@ -32,7 +32,8 @@ _BEFORE = re.compile(r"[ \t\f]*+(?:(?P<from>from)\b[ \t]*+(?P<dots>[. \t]*+)(?P<
 _AFTER = re.compile(r"[ \t]*+(?:\(([^()]{0,65536})\)|([^;\n]{1,4096}))")
 _FUNCTION = re.compile(r"(?:async[ \t]+)?def\b")
 _TYPING_BLOCK = re.compile(r"if[ \t(]+(?:\w+[ \t]*\.[ \t]*)?TYPE_CHECKING[ \t)]*:")
-_MAIN_BLOCK = re.compile(r"if[ \t(]+__name__[ \t]*==")
+_MAIN_BLOCK = re.compile(r"if[ \t(]+__name__[ \t]*==|def[ \t]+_test\(\)")
+"""`_test()` is what modules of the standard library call there to test themselves."""
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _PLAIN = re.compile(rf"([ ]*+)(?:from (\.*+)({_DOTTED.pattern})? )?import ({_DOTTED.pattern}(?:, {_DOTTED.pattern})*)")
 """How nearly all import statements are written, on a line of their own."""
@@ -52,8 +53,10 @@ class When(IntEnum):
     LOAD = 0
     """As the module loads."""
     CALL = 1
-    """When a function is called, or the file is run as a script."""
-    NEVER = 2
+    """When a function is called."""
+    SCRIPT = 2
+    """When the file is run as a script, `if __name__ == "__main__":`."""
+    NEVER = 3
     """For type checkers only."""
 
 
@@ -201,7 +204,9 @@ def _when(code: str, line: int, position: int, known: dict[int, tuple[int, When]
 
 
 def _block(header: str) -> When:
-    if _FUNCTION.match(header) or _MAIN_BLOCK.match(header):
+    if _MAIN_BLOCK.match(header):
+        return When.SCRIPT
+    if _FUNCTION.match(header):
         return When.CALL
     return When.NEVER if _TYPING_BLOCK.match(header) else When.LOAD
 

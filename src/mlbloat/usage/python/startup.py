@@ -65,3 +65,10 @@ ON_DEMAND = (
 
 BESIDE = {"sysconfig": "_sysconfigdata_"}
 """Modules of the standard library that import another one by a computed name, and how that begins: `Lib/sysconfig`."""
+
+HOOK = "_distutils_hack"
+SHIMS = {"distutils": "setuptools._distutils"}
+"""Modules whose import that hook answers with another package; every start of Python loads it, where it is installed.
+
+https://setuptools.pypa.io/en/latest/deprecated/distutils-legacy.html
+"""
