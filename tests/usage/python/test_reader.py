@@ -361,6 +361,22 @@ def test_data_beside_a_single_module_belongs_to_its_distribution() -> None:
     assert {path: level for path, level in levels.items() if path in paths} == {paths[1]: LINKED, paths[2]: SAFE}
 
 
+def test_metadata_of_a_distribution_that_code_names_is_kept() -> None:
+    paths = tuple(f"{SITE}/{name}" for name in ("My_Dist-1.dist-info/METADATA", "my_dist.py"))
+    package = Package(
+        manager=Manager.PIP, name="My_Dist", version="1", location=SITE, files=paths, metadata=frozenset(paths[:1])
+    )
+    inventory = Inventory(packages=(package,), owners=dict.fromkeys(paths, (package,)))
+    for text in (
+        "from importlib import metadata\nx = metadata.version('my-dist')\n",
+        "pkg_resources.require('my.dist>=1')\n",
+    ):
+        files: Files = {"/app/main.py": text, **dict.fromkeys(paths, "")}
+        assert set(kept(files, "/app/main.py", inventory=inventory)) == {"/app/main.py", paths[0]}
+    plain: Files = {"/app/main.py": "x = 'my-dist'\n", **dict.fromkeys(paths, "")}
+    assert set(kept(plain, "/app/main.py", inventory=inventory)) == {"/app/main.py"}
+
+
 def test_libraries_that_ctypes_loads_are_kept() -> None:
     text = "import ctypes\nctypes.CDLL('libone.so')\nctypes.util.find_library('two')\nname = 'libthree' + suffix\n"
     libraries: Files = {f"/usr/lib/lib{name}.so.1": elf_file() for name in ("one", "two", "three", "four")}

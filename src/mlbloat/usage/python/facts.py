@@ -98,6 +98,8 @@ class SourceFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     lists_modules: bool = False
     walks_packages: bool = False
     reads_stub: bool = False
+    asks_metadata: bool = False
+    """It asks for what distributions say of themselves."""
     hooks: bool = False
     """It hooks into the import system."""
 
@@ -132,6 +134,8 @@ def learn(text: str) -> SourceFacts:
         lists_modules=lists,
         walks_packages=walks,
         reads_stub="attach_stub(" in code,
+        asks_metadata=_has(code, ("importlib_metadata", "pkg_resources"))
+        or ("importlib" in code and "metadata" in code),
         hooks=bool(called) and "meta_path" in code,
     )
 
@@ -140,7 +144,7 @@ def _learn_file(tree: FileTree, entry: Entry) -> SourceFacts:
     return learn(decode(tree.read(entry, _MOST_READ)))
 
 
-SOURCE = Kind("python/3", SourceFacts, _learn_file)
+SOURCE = Kind("python/4", SourceFacts, _learn_file)
 
 
 def _names(short: Iterable[str]) -> tuple[tuple[str, ...], list[str]]:

@@ -10,9 +10,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
+from mlbloat.model.package import Inventory
 from mlbloat.model.use import Level, Reason, Use
 from mlbloat.usage.ground import Ground
 from mlbloat.usage.python.data import DataFiles
+from mlbloat.usage.python.distributions import Distributions
 from mlbloat.usage.python.entrypoints import EntryPoint, entry_points
 from mlbloat.usage.python.facts import ANY_NAME, SOURCE, SourceFacts
 from mlbloat.usage.python.finder import Finder, Place, files_of
@@ -25,12 +27,21 @@ _MAGIC = re.compile(r"[*?\[]")
 
 
 class Literals:
-    def __init__(self, ground: Ground, finder: Finder, modules: Modules, imports: Imports, data: DataFiles) -> None:
+    def __init__(
+        self,
+        ground: Ground,
+        inventory: Inventory,
+        finder: Finder,
+        modules: Modules,
+        imports: Imports,
+        data: DataFiles,
+    ) -> None:
         self._ground = ground
         self._finder = finder
         self._modules = modules
         self._imports = imports
         self._data = data
+        self._distributions = Distributions(inventory)
         self._names = ground.names
         self._groups = lru_cache(maxsize=256)(self._groups_of)
 
@@ -50,6 +61,8 @@ class Literals:
             yield from self._imports.uses(place, certain, deferred=True)
         yield from self._plugins(place, facts)
         yield from self._files(place, facts)
+        for path in self._distributions.named((*facts.names, *facts.files)) if facts.asks_metadata else ():
+            yield Use(path, Level.SAFE, Reason.NAMED, place.path)
         for name in facts.libraries:
             for path in self._names.libraries(name):
                 yield Use(path, Level.SAFE, Reason.MAY_LOAD, place.path)

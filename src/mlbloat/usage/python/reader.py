@@ -43,7 +43,7 @@ class PythonReader:
         self._finder = Finder(ground.tree, self._layout, self._modules, ground.config.working_directory)
         self._imports = Imports(self._finder, self._modules)
         self._data = DataFiles(ground, inventory, self._modules)
-        self._literals = Literals(ground, self._finder, self._modules, self._imports, self._data)
+        self._literals = Literals(ground, inventory, self._finder, self._modules, self._imports, self._data)
         self._extensions = Extensions(inventory, self._finder, self._modules)
         self._standard = tuple(
             f"{each.standard_library}/" for each in self._layout.environments if each.standard_library
