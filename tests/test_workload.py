@@ -26,6 +26,7 @@ def test_a_full_file_becomes_a_workload(tmp_path: Path) -> None:
         verify:
           - args: [--check]
         keep: ["/app/**"]
+        keep_packages: [pip:numpy]
         drop: ["/usr/share/doc/**"]
         """
     )
@@ -42,6 +43,7 @@ def test_a_full_file_becomes_a_workload(tmp_path: Path) -> None:
         ),
         verify=(Run(name="verify 1", args=("--check",)),),
         keep=("/app/**",),
+        keep_packages=("pip:numpy",),
         drop=("/usr/share/doc/**",),
     )
 

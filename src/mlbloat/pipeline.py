@@ -260,7 +260,7 @@ def _analyse(request: Request, space: Path, cache: Cache, talk: Talk, *, verifie
         flags=(
             *subject.image.notes,
             *flags.platform_flags(subject.image),
-            *flags.flags_of(tree, records, workload, _origin(subject.image)),
+            *flags.flags_of(tree, inventory, records, workload, _origin(subject.image)),
             *flags.growth(runs),
         ),
     )
@@ -280,7 +280,7 @@ def _marks(
 ) -> tuple[Mark, ...]:
     """Judge every file by what runs touched, what verification missed, and all that they lead to."""
     tree, config, workload = subject.tree, subject.image.config, request.workload
-    touched = (*tracing.uses_of(records, tree, config), *missed)
+    touched = (*tracing.uses_of(records, tree, config), *missed, *entrypoint.wanted(inventory, workload))
     uses = static.follow(tree, inventory, config, touched, entrypoint.commands_of(config, workload), subject.cache)
     uses += proving.needed_by(missed, tree, inventory, config)
     return marking.mark(tree, inventory, uses, keep=workload.keep, drop=workload.drop, traced=bool(records))

@@ -168,6 +168,7 @@ def test_nothing_changes_when_nothing_is_removed(tmp_path: Path) -> None:
         READ,
         Use("", Level.SAFE, Reason.LISTED, "run", pinned=True),
         Use("", Level.SAFE, Reason.REPAIRED, "run", pinned=True),
+        Use("", Level.SAFE, Reason.ASKED, "/app/main.py"),
     ],
 )
 def test_what_a_run_read_listed_or_lacked_stays_as_it_is(tmp_path: Path, how: Use) -> None:

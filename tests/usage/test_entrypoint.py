@@ -3,7 +3,8 @@
 from mlbloat.model.image import ImageConfig
 from mlbloat.model.package import Inventory, Manager, Package
 from mlbloat.model.use import Level, Reason, Use
-from mlbloat.usage.entrypoint import application_seeds, entrypoint_seeds, own_command_seeds
+from mlbloat.model.workload import Workload
+from mlbloat.usage.entrypoint import application_seeds, entrypoint_seeds, own_command_seeds, packages_named, wanted
 from tests.support.trees import tree_of
 
 Files = dict[str, bytes | str | None]
@@ -102,3 +103,15 @@ def test_download_caches_are_not_the_application() -> None:
     assert application({f"/home/me{path[5:]}": "" for path in files}, "python3", place="/home/me") == [
         "/home/me/.cache/models/m"
     ]
+
+
+def test_packages_to_keep_are_named_with_or_without_their_manager() -> None:
+    pip = Package(manager=Manager.PIP, name="some-dist", version="1", location="/s", files=("/s/a.py", "/s/b.py"))
+    apt = Package(manager=Manager.APT, name="some-dist", version="1", location="/", files=("/usr/bin/x",))
+    inventory = Inventory(packages=(apt, pip), owners={})
+    assert list(packages_named(inventory, "Some_Dist")) == [apt, pip]
+    assert list(packages_named(inventory, "pip:Some.Dist")) == [pip]
+    assert list(packages_named(inventory, "npm:some-dist")) == []
+    assert wanted(inventory, Workload(keep_packages=("pip:some-dist",))) == tuple(
+        Use(path, Level.SAFE, Reason.KEEP_RULE, "keep_packages: pip:some-dist", pinned=True) for path in pip.files
+    )

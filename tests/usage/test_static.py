@@ -154,3 +154,14 @@ def test_programs_below_a_named_directory_are_others() -> None:
     uses = static.follow(tree_of(files), NOTHING, CONFIG, (), (("/bin/start",),))
     kept = {use.path.removeprefix("/opt/tool/share/") for use in uses if use.path.startswith("/opt/tool/share/")}
     assert kept == {"run", "data", "misc/data"}
+
+
+@pytest.mark.parametrize("touched", [(), (Use("/bin/sh", Level.TRACED, Reason.EXECUTED, "run"),)])
+def test_a_package_to_keep_is_one_more_root(touched: tuple[Use, ...]) -> None:
+    asked = Use(f"{LIB}/p/q.py", Level.SAFE, Reason.KEEP_RULE, "keep_packages: q", pinned=True)
+    before = static.follow(TREE, NOTHING, CONFIG, touched, COMMANDS)
+    assert {use.path for use in before} <= {
+        use.path for use in static.follow(TREE, NOTHING, CONFIG, (*touched, asked), COMMANDS)
+    }
+    only = static.follow(TREE, NOTHING, ImageConfig(document=b"{}"), (*touched, asked), ())
+    assert {f"{LIB}/p/q.py", "/usr/lib/liby.so"} <= {use.path for use in only}

@@ -48,6 +48,7 @@ class Reason(StrEnum):
     MAY_LOAD = "may be loaded by"
     MAY_RUN = "may be run by"
     NAMED = "named in"
+    ASKED = "asked for by"
     SOURCE = "source of"
     BYTECODE = "bytecode of"
     DATA = "data of"

@@ -111,6 +111,8 @@ class Workload:
     """Never recorded; they must hold on the slim image."""
     keep: tuple[str, ...] = ()
     """Globs of paths kept at every level."""
+    keep_packages: tuple[str, ...] = ()
+    """Names of packages kept at every level, `manager:name` or `name`."""
     drop: tuple[str, ...] = ()
     """Globs of paths removed unless a run touched them."""
     ignore: tuple[Ignore, ...] = ()

@@ -17,7 +17,7 @@ from mlbloat.model.image import Image
 from mlbloat.model.mark import Mark
 from mlbloat.model.package import Inventory
 from mlbloat.model.plan import LayerPlan, Plan
-from mlbloat.model.use import Level, Reason
+from mlbloat.model.use import Level, Reason, Use
 from mlbloat.slim.databases import Cut, cut_databases
 from mlbloat.slim.emptied import emptied
 
@@ -67,7 +67,7 @@ def make_plan(
     inodes, extra = _closed(stack, tree, wanted)
     cut = Cut()
     if inventory is not None:
-        cut = cut_databases(tree, inventory, _kept(tree, inodes), _touched(marks))
+        cut = cut_databases(tree, inventory, _kept(tree, inodes), _touched(marks, keep))
         still = {entry.inode for entry in tree.files() if entry.path not in cut.removed}
         inodes, extra = _closed(stack, tree, wanted & still)
     kept = _kept(tree, inodes) - cut.directories
@@ -103,13 +103,15 @@ def _kept(tree: FileTree, inodes: set[Key]) -> frozenset[str]:
     return frozenset(path for path, entry in tree.items() if entry.kind is not Kind.FILE or entry.inode in inodes)
 
 
-def _touched(marks: Iterable[Mark]) -> frozenset[str]:
-    """Return what a run named or lacked, or a rule keeps: it may depend on every byte of it."""
-    return frozenset(
-        mark.path
-        for mark in marks
-        if any(use.reason in _READ and (use.level is Level.TRACED or use.pinned) for use in mark.uses)
-    )
+def _touched(marks: Iterable[Mark], keep: Level) -> frozenset[str]:
+    """Return what a run named or lacked, code asks for, or a rule keeps: it may depend on every byte of it."""
+    return frozenset(mark.path for mark in marks if any(_reads(use, keep) for use in mark.uses))
+
+
+def _reads(use: Use, keep: Level) -> bool:
+    if use.reason is Reason.ASKED:
+        return use.level <= keep
+    return use.reason in _READ and (use.level is Level.TRACED or use.pinned)
 
 
 def _with_new_contents(layer: LayerPlan, rewritten: Mapping[Key, bytes]) -> LayerPlan:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from mlbloat import runtime
 from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.image import ImageConfig
-from mlbloat.model.package import Inventory
+from mlbloat.model.package import Inventory, Manager, Package
 from mlbloat.model.use import Level, Reason, Use
 from mlbloat.model.workload import Workload
 from mlbloat.usage.names import Names, is_shared_directory
@@ -19,6 +19,7 @@ from mlbloat.usage.shell import commands as shell_commands
 _CACHES = re.compile(
     r"/(?:\.cache/(?:pip|uv|yarn|pypoetry|conda|go-build)|\.npm/_cacache|\.conda/pkgs|\.cargo/registry)(?:/|$)"
 )
+_SEPARATORS = re.compile(r"[-_.]+")
 _VALUE = re.compile(r"--?[\w-]+=(.+)", re.DOTALL)
 
 
@@ -73,6 +74,26 @@ def _named_by(tree: FileTree, names: Names, config: ImageConfig, argv: tuple[str
 
 def _is_script(before: str, argument: str) -> bool:
     return bool(re.fullmatch(r"-\w*c", before)) and not argument.startswith("-")
+
+
+def wanted(inventory: Inventory, workload: Workload) -> tuple[Use, ...]:
+    """All files of the packages that `keep_packages` names, as roots: what they need stays with them."""
+    return tuple(
+        Use(path, Level.SAFE, Reason.KEEP_RULE, f"keep_packages: {name}", pinned=True)
+        for name in workload.keep_packages
+        for package in packages_named(inventory, name)
+        for path in package.files
+    )
+
+
+def packages_named(inventory: Inventory, name: str) -> Iterator[Package]:
+    """Yield the packages that `name` or `manager:name` means, however Python's names are written."""
+    manager, colon, rest = name.partition(":")
+    known = colon and manager in tuple(Manager)
+    sought = rest if known else name
+    for package in inventory.packages:
+        if (not known or package.manager == manager) and package.name in {sought, _SEPARATORS.sub("-", sought).lower()}:
+            yield package
 
 
 def application_seeds(

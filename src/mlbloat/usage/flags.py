@@ -5,18 +5,28 @@ from collections.abc import Iterator, Sequence
 
 from mlbloat.model.filetree import FileTree
 from mlbloat.model.image import Image
+from mlbloat.model.package import Inventory
 from mlbloat.model.report import RunReport
 from mlbloat.model.use import Origin, RunRecord
 from mlbloat.model.workload import Workload
+from mlbloat.usage.entrypoint import packages_named
 from mlbloat.usage.marking import unmatched_rules
 
 _CUDA = re.compile(r"libcuda(rt)?\.so[.\d]*")
 """The CUDA runtime and driver libraries: an image that has one was made for a GPU."""
 
 
-def flags_of(tree: FileTree, records: Sequence[RunRecord], workload: Workload, image: Origin) -> tuple[str, ...]:
+def flags_of(
+    tree: FileTree, inventory: Inventory, records: Sequence[RunRecord], workload: Workload, image: Origin
+) -> tuple[str, ...]:
     """Say what the evidence leaves open, each with what to do about it."""
-    return (*_flags(tree, records, workload), *_foreign(records, image))
+    return (*_flags(tree, records, workload), *_unknown(inventory, workload), *_foreign(records, image))
+
+
+def _unknown(inventory: Inventory, workload: Workload) -> Iterator[str]:
+    for name in workload.keep_packages:
+        if next(packages_named(inventory, name), None) is None:
+            yield f"keep_packages of the workload file names {name}, which is not installed; check its spelling"
 
 
 def growth(runs: Sequence[RunReport]) -> tuple[str, ...]:

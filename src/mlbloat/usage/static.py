@@ -64,9 +64,10 @@ def _follow(ground: Ground, inventory: Inventory, touched: Sequence[Use], comman
             JarReader(ground),
             ConventionReader(ground, inventory),
         )
-        roots = (*touched, *own_command_seeds(tree, config)) if touched else entrypoint_seeds(tree, config, commands)
+        ran = any(use.reason is not Reason.KEEP_RULE for use in touched)
+        started = own_command_seeds(tree, config) if ran else entrypoint_seeds(tree, config, commands)
         application = application_seeds(tree, inventory, config, commands)
-        reached = reach(tree, readers, (*roots, *application))
+        reached = reach(tree, readers, (*touched, *started, *application))
         ground.learning.save()
     return (*map(_without_spare, reached), *pins(tree, inventory), *configuration(tree))
 

@@ -57,6 +57,7 @@ def parse(text: bytes, origin: str, directory: Path = Path("/")) -> Workload:
         profile=profile,
         verify=verify,
         keep=tuple(_rule(rule, origin) for rule in file.keep),
+        keep_packages=tuple(file.keep_packages),
         drop=tuple(_rule(rule, origin) for rule in file.drop),
         ignore=tuple(_ignore(entry, origin) for entry in file.ignore),
     )

@@ -79,6 +79,7 @@ class File(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     profile: list[Run] = msgspec.field(default_factory=list)
     verify: list[Run] = msgspec.field(default_factory=list)
     keep: list[str] = msgspec.field(default_factory=list)
+    keep_packages: list[str] = msgspec.field(default_factory=list)
     drop: list[str] = msgspec.field(default_factory=list)
     ignore: list[Ignore] = msgspec.field(default_factory=list)
 

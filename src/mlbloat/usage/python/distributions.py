@@ -12,6 +12,8 @@ from mlbloat.model.package import Inventory, Manager
 _SEPARATORS = re.compile(r"[-_.]+")
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _DIRECTORIES = (".dist-info/", ".egg-info")
+_LISTS = ("/RECORD", "/installed-files.txt")
+"""What slimming cuts to the files that are left."""
 
 
 class Distributions:
@@ -22,7 +24,7 @@ class Distributions:
         for package in inventory.packages:
             if package.manager in (Manager.PIP, Manager.CONDA):
                 name = _normal(package.name)
-                files = (path for path in package.metadata if any(each in path for each in _DIRECTORIES))
+                files = (path for path in package.metadata if _describes(path))
                 self._metadata[name] = (*self._metadata.get(name, ()), *sorted(files))
 
     def named(self, literals: Iterable[str]) -> Iterator[str]:
@@ -31,6 +33,10 @@ class Distributions:
             name = _NAME.match(literal)
             if name is not None:
                 yield from self._metadata.get(_normal(name[0]), ())
+
+
+def _describes(path: str) -> bool:
+    return any(each in path for each in _DIRECTORIES) and not path.endswith(_LISTS)
 
 
 def _normal(name: str) -> str:

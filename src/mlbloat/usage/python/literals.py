@@ -62,7 +62,7 @@ class Literals:
         yield from self._plugins(place, facts)
         yield from self._files(place, facts)
         for path in self._distributions.named((*facts.names, *facts.files)) if facts.asks_metadata else ():
-            yield Use(path, Level.SAFE, Reason.NAMED, place.path)
+            yield Use(path, Level.SAFE, Reason.ASKED, place.path)
         for name in facts.libraries:
             for path in self._names.libraries(name):
                 yield Use(path, Level.SAFE, Reason.MAY_LOAD, place.path)
