@@ -6,19 +6,18 @@ workload ─── trace ──▶ [RunRecord] ── uses_of ──▶ [Use] �
 [Mark] ── make_plan ──▶ Plan ── write ──▶ image layout ── verify ──▶ Verdict ── publish ──▶ destination
 """
 
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from mlbloat import __version__, differ, findings, gpu, metrics, proving, runtime
+from mlbloat import differ, findings, gpu, metrics, proving, runtime
 from mlbloat import slim as slimming
 from mlbloat import verify as verification
-from mlbloat.cache import Cache, NoCache, open_store
+from mlbloat.cache import Cache, NoCache
 from mlbloat.errors import UsageError
-from mlbloat.image import load, squash
+from mlbloat.image import Located, find, squash
+from mlbloat.known import KnownReport
 from mlbloat.model.container import Outcome
 from mlbloat.model.difference import Difference
 from mlbloat.model.filetree import FileTree
@@ -27,7 +26,7 @@ from mlbloat.model.mark import Mark
 from mlbloat.model.package import Inventory
 from mlbloat.model.report import Evidence, Report, Verdict
 from mlbloat.model.talk import SILENCE, Silence, Talk
-from mlbloat.model.use import Level, Origin, RunRecord, Use
+from mlbloat.model.use import RunRecord, Use
 from mlbloat.model.workload import Run
 from mlbloat.packages import explain as explaining_packages
 from mlbloat.packages import known_inventory, take_inventory
@@ -37,6 +36,7 @@ from mlbloat.usage import entrypoint, flags, marking, static
 from mlbloat.usage import explain as explaining
 from mlbloat.usage import trace as tracing
 from mlbloat.verify import Missed
+from mlbloat.workspace import workspace
 
 __all__ = [
     "SILENCE",
@@ -66,6 +66,13 @@ class _Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class _Asked:
+    located: Located
+    records: tuple[RunRecord, ...]
+    """Of the profiles given."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Analysis:
     subject: _Subject
     inventory: Inventory
@@ -76,9 +83,14 @@ class _Analysis:
 
 def scan(request: Request, talk: Talk = SILENCE) -> Report:
     """Measure an image; with a workload, by what its profile runs touch."""
-    with _workspace(request) as (space, cache):
-        analysis = _analyse(request, space, cache, talk)
-        return _measure(request, analysis, talk)
+    with workspace(request) as (space, cache):
+        asked = _ask(request, space, cache, talk)
+        known = KnownReport(cache, request, asked.located, asked.records)
+        report = known.get()
+        if report is None:
+            report = _measure(request, _analyse(request, asked, cache, talk), talk)
+            known.put(report)
+        return report
 
 
 def slim(
@@ -91,12 +103,13 @@ def slim(
     ]
     slimming.check_destinations(places, source=request.reference)
     wanted = replace(wanted, method=wanted.method or slimming.usual_method(places))
-    with _workspace(request) as (space, cache):
-        analysis = _analyse(request, space, cache, talk, verified=True)
+    with workspace(request) as (space, cache):
+        asked = _ask(request, space, cache, talk, verified=True)
+        analysis = _analyse(request, asked, cache, talk)
         original = analysis.subject
         places = [slimming.settled(place, original.image.reference) for place in places]
         slimming.check_apart(places)  # again: a bare tag may turn out to be the other one
-        _require_evidence(request, analysis)
+        proving.require_evidence(request, original.image, analysis.records)
         report = _measure(request, analysis, talk)
 
         def prove(missed: tuple[Use, ...] = ()) -> proving.Proof:
@@ -180,7 +193,7 @@ def trace(request: Request, talk: Talk = SILENCE) -> bytes:
     earlier = tuple(record for profile in request.profiles for record in tracing.load_profile(profile))
     if not request.workload.profile and not earlier:
         raise UsageError("cannot trace without a workload; give -w FILE, or a command after --")
-    with _workspace(request) as (space, cache):
+    with workspace(request) as (space, cache):
         subject = _open(request, space / "original", cache, talk)
         return tracing.profile_file((*earlier, *_trace(request, subject, talk)))
 
@@ -189,7 +202,7 @@ def verify(request: Request, slim_reference: str, talk: Talk = SILENCE) -> Verdi
     """Hold two images against each other: entries, configuration, and every run of the workload."""
     if not request.workload.profile and not request.workload.verify:
         raise UsageError("cannot verify without a run; give -w FILE, or a command after --")
-    with _workspace(request) as (space, cache):
+    with workspace(request) as (space, cache):
         original = _open(request, space / "original", cache, talk, verified=True)
         slimmed = _open(replace(request, reference=slim_reference), space / "slim", cache, talk, verified=True)
         return _verdict(request, original, slimmed, (), proving.allowed(original.tree, slimmed.tree), talk)
@@ -197,7 +210,7 @@ def verify(request: Request, slim_reference: str, talk: Talk = SILENCE) -> Verdi
 
 def diff(request: Request, other: str, talk: Talk = SILENCE) -> Difference:
     """Compare two images, or saved reports of them, by package, layer and file."""
-    with _workspace(request) as (space, cache):
+    with workspace(request) as (space, cache):
         sides = []
         for name, reference in (("before", request.reference), ("after", other)):
             report = reports.saved(reference)
@@ -212,23 +225,30 @@ def diff(request: Request, other: str, talk: Talk = SILENCE) -> Difference:
 
 def explain(request: Request, path: str, talk: Talk = SILENCE) -> tuple[str, ...]:
     """Say why a path is kept or not, as sentences from the file to its root."""
-    with _workspace(request) as (space, cache):
-        analysis = _analyse(request, space, cache, talk)
+    with workspace(request) as (space, cache):
+        analysis = _analyse(request, _ask(request, space, cache, talk), cache, talk)
         reasons = explaining.explain(path, analysis.subject.tree, analysis.marks, analysis.inventory)
         return reasons + gpu.explain(path, analysis.subject.tree, cache)
 
 
 def explain_package(request: Request, name: str, talk: Talk = SILENCE) -> tuple[str, ...]:
     """Say why a package is installed, what needs it, and whether it could go as a whole."""
-    with _workspace(request) as (space, cache):
-        analysis = _analyse(request, space, cache, talk)
+    with workspace(request) as (space, cache):
+        analysis = _analyse(request, _ask(request, space, cache, talk), cache, talk)
         return explaining_packages.explain(name, analysis.inventory, analysis.marks)
 
 
-def _open(request: Request, space: Path, cache: Cache, talk: Talk, *, verified: bool = False) -> _Subject:
+def _ask(request: Request, space: Path, cache: Cache, talk: Talk, *, verified: bool = False) -> _Asked:
+    """Find the image, once nothing else of the question can be wrong."""
+    findings.check(request.workload.ignore)
+    records = tuple(record for profile in request.profiles for record in tracing.load_profile(profile))
+    return _Asked(_find(request, space / "original", cache, talk, verified=verified), records)
+
+
+def _find(request: Request, space: Path, cache: Cache, talk: Talk, *, verified: bool = False) -> Located:
     space.mkdir()
-    with talk.stage(f"reading {request.reference}"):
-        image = load(
+    with talk.stage(f"finding {request.reference}"):
+        return find(
             request.reference,
             space,
             platform=request.platform,
@@ -238,13 +258,20 @@ def _open(request: Request, space: Path, cache: Cache, talk: Talk, *, verified: 
             verified=verified,
             say=talk.say,
         )
-        return _Subject(image, squash(image, request.limits), space, cache)
 
 
-def _analyse(request: Request, space: Path, cache: Cache, talk: Talk, *, verified: bool = False) -> _Analysis:
-    findings.check(request.workload.ignore)
-    records = tuple(record for profile in request.profiles for record in tracing.load_profile(profile))
-    subject = _open(request, space / "original", cache, talk, verified=verified)
+def _read(request: Request, located: Located, cache: Cache, talk: Talk) -> _Subject:
+    with talk.stage(f"reading {request.reference}"):
+        image = located.load()
+        return _Subject(image, squash(image, request.limits), located.workspace, cache)
+
+
+def _open(request: Request, space: Path, cache: Cache, talk: Talk, *, verified: bool = False) -> _Subject:
+    return _read(request, _find(request, space, cache, talk, verified=verified), cache, talk)
+
+
+def _analyse(request: Request, asked: _Asked, cache: Cache, talk: Talk) -> _Analysis:
+    subject, records = _read(request, asked.located, cache, talk), asked.records
     tree, config, workload = subject.tree, subject.image.config, request.workload
     with talk.stage("reading package databases"):
         inventory = known_inventory(tree, cache)
@@ -260,15 +287,11 @@ def _analyse(request: Request, space: Path, cache: Cache, talk: Talk, *, verifie
         flags=(
             *subject.image.notes,
             *flags.platform_flags(subject.image),
-            *flags.flags_of(tree, inventory, records, workload, _origin(subject.image)),
+            *flags.flags_of(tree, inventory, records, workload, tracing.origin_of(subject.image)),
             *flags.growth(runs),
         ),
     )
     return _Analysis(subject, inventory, records, marks, evidence)
-
-
-def _origin(image: Image) -> Origin:
-    return Origin(id=str(image.id), diff_ids=tuple(str(layer.diff_id) for layer in image.layers))
 
 
 def _marks(
@@ -286,19 +309,6 @@ def _marks(
     return marking.mark(tree, inventory, uses, keep=workload.keep, drop=workload.drop, traced=bool(records))
 
 
-def _require_evidence(request: Request, analysis: _Analysis) -> None:
-    """Refuse to remove files when nothing says which are needed."""
-    if analysis.records:
-        return
-    if request.keep is Level.TRACED:
-        raise UsageError("cannot slim at --keep traced without a run; give -w FILE, or a command after --")
-    if not entrypoint.commands_of(analysis.subject.image.config, request.workload):
-        raise UsageError(
-            f"cannot slim {request.reference}: the image has no command, so nothing says what it needs; "
-            f"give -w FILE, or a command after --"
-        )
-
-
 def _trace(request: Request, subject: _Subject, talk: Talk) -> tuple[RunRecord, ...]:
     records = []
     for run in request.workload.profile:
@@ -313,7 +323,7 @@ def _traced(request: Request, subject: _Subject, run: Run, talk: Talk) -> RunRec
     rootfs = _rootfs(subject, talk)
     with talk.stage(f"running '{run.name}' under {engine.name}, traced"):
         record = tracing.trace(run, subject.image.config, subject.tree, rootfs, subject.space, engine, request.tracer)
-        return replace(record, origin=_origin(subject.image))
+        return replace(record, origin=tracing.origin_of(subject.image))
 
 
 def _measure(request: Request, analysis: _Analysis, talk: Talk) -> Report:
@@ -386,14 +396,3 @@ def _rootfs(subject: _Subject, talk: Talk) -> Path:
         with talk.stage(f"unpacking {subject.image.reference}"):
             runtime.unpack(subject.tree, directory)
     return directory
-
-
-@contextmanager
-def _workspace(request: Request) -> Iterator[tuple[Path, Cache]]:
-    """A directory for one command, gone afterwards, whatever happened; and the cache, which stays."""
-    with open_store(request.cache, __version__) as cache:
-        space = Path(tempfile.mkdtemp(prefix="mlbloat-"))
-        try:
-            yield space, cache
-        finally:
-            runtime.remove_tree(space)

@@ -12,7 +12,7 @@ from msgspec import structs
 import mlbloat
 from mlbloat import metrics, runtime, verify
 from mlbloat import slim as slimming
-from mlbloat.errors import RunError, VerificationError
+from mlbloat.errors import RunError, UsageError, VerificationError
 from mlbloat.model import label
 from mlbloat.model.digest import Digest
 from mlbloat.model.filetree import FileTree, Kind
@@ -22,7 +22,8 @@ from mlbloat.model.report import Repair, Report, SlimReport, Verdict
 from mlbloat.model.use import Level, Reason, RunRecord, Use
 from mlbloat.model.workload import Run
 from mlbloat.packages import take_inventory
-from mlbloat.usage import static
+from mlbloat.request import Request
+from mlbloat.usage import entrypoint, static
 from mlbloat.usage import trace as tracing
 
 
@@ -45,6 +46,19 @@ class Proof:
     image: Image
     tree: FileTree
     verdict: Verdict
+
+
+def require_evidence(request: Request, image: Image, records: tuple[RunRecord, ...]) -> None:
+    """Refuse to remove files when nothing says which are needed."""
+    if records:
+        return
+    if request.keep is Level.TRACED:
+        raise UsageError("cannot slim at --keep traced without a run; give -w FILE, or a command after --")
+    if not entrypoint.commands_of(image.config, request.workload):
+        raise UsageError(
+            f"cannot slim {request.reference}: the image has no command, so nothing says what it needs; "
+            f"give -w FILE, or a command after --"
+        )
 
 
 def planned(tree: FileTree, plan: slimming.Plan, labels: Mapping[str, str]) -> Planned:

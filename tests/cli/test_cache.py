@@ -36,7 +36,7 @@ def test_a_scan_is_kept_shown_and_dropped(mlbloat: Mlbloat, directory: Path, ima
     assert len(shown) == 3 and shown[1].startswith("  sha256:")
 
     assert mlbloat("cache", "prune").stdout == "0 B freed\n"
-    assert mlbloat("cache", "prune", "--max-size", "1").stdout.endswith(" B freed\n")
+    assert mlbloat("cache", "prune", "--max-size", "1").stdout.endswith("B freed\n")
     assert mlbloat("cache").stdout.endswith(": 0 layers, 0 B\n")
 
 

@@ -121,7 +121,7 @@ def test_a_destination_that_cannot_be_is_known_before_the_image_is_read(
     mlbloat: Mlbloat, monkeypatch: pytest.MonkeyPatch, to: str, exit_code: int, says: str
 ) -> None:
     read: list[str] = []
-    monkeypatch.setattr(pipeline, "load", lambda reference, *_, **__: read.append(reference))
+    monkeypatch.setattr(pipeline, "find", lambda reference, *_, **__: read.append(reference))
     ended = mlbloat("slim", "oci-archive:/no/such/app.tar", "-t", to)
     assert ended.exit == exit_code
     assert says in one_line(ended)

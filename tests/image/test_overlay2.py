@@ -138,12 +138,23 @@ def test_what_was_not_verified_is_kept_apart_in_the_cache(tmp_path: Path, root: 
     again = load("docker:app:1", tmp_path / "v", cache=cache)
     assert [layer.entries for layer in again.layers] == [layer.entries for layer in first.layers]
     keys = {layer.key for layer in first.layers}
-    assert keys == {f"unverified:{layer.diff_id}" for layer in first.layers}
+    assert keys == {f"unverified:{layer.storage}:{layer.diff_id}" for layer in first.layers}
     assert all(cache.load(indexes.KIND, key) for key in keys)
     assert not any(cache.load(indexes.KIND, layer.diff_id) for layer in first.layers)
     verified = load("docker:app:1", tmp_path / "x", cache=cache, verified=True)
     assert [layer.key for layer in verified.layers] == [layer.diff_id for layer in first.layers]
     assert all(cache.load(indexes.KIND, layer.diff_id) for layer in first.layers)
+
+
+def test_a_layer_that_docker_stored_again_is_read_again(tmp_path: Path, root: Path, connect: Connect) -> None:
+    connect()
+    cache = Store(tmp_path / "cache", "1")
+    first = load("docker:app:1", tmp_path / "w", cache=cache)
+    (root / "overlay2/cache1").rename(root / "overlay2/pulled-again")
+    (named,) = (path for path in root.glob("image/overlay2/layerdb/*/*/cache-id") if path.read_text() == "cache1")
+    named.write_text("pulled-again")
+    again = load("docker:app:1", tmp_path / "v", cache=cache)
+    assert [one.key == other.key for one, other in zip(first.layers, again.layers, strict=True)] == [True, False]
 
 
 @pytest.mark.parametrize(

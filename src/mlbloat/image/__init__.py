@@ -4,8 +4,9 @@ A source is one module: how to get from its scheme to the stored image. Adding o
 SOURCES.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -24,14 +25,17 @@ from mlbloat.image import (
     registry,
 )
 from mlbloat.image.assemble import assemble
+from mlbloat.image.documents import decode_config
 from mlbloat.image.meter import Meter, Progress
 from mlbloat.image.squash import squash
 from mlbloat.image.store import open_archive
 from mlbloat.image.stored import AbsentError, Question, Stored, parse_platform
+from mlbloat.image.unpack import FIRST_BYTES
+from mlbloat.model.digest import Digest
 from mlbloat.model.image import Image
 from mlbloat.tarstream import LIMIT_NAMES, Budget, Limits
 
-__all__ = ["LIMIT_NAMES", "SOURCES", "Limits", "Progress", "Source", "load", "squash"]
+__all__ = ["LIMIT_NAMES", "SOURCES", "Limits", "Located", "Progress", "Source", "find", "load", "squash"]
 
 
 class Source(Protocol):
@@ -50,7 +54,49 @@ BARE: tuple[Source, ...] = (docker, podman, containerd, registry)
 SOURCES: tuple[Source, ...] = (*BARE, docker_archive, oci_archive, oci_dir, directory)
 
 
-def load(
+@dataclass(frozen=True, slots=True)
+class Located:
+    """An image that was found: its documents are known, its layers are not read yet."""
+
+    reference: str
+    """As it was asked for."""
+    question: Question
+    stored: Stored
+
+    @property
+    def workspace(self) -> Path:
+        return self.question.workspace
+
+    @property
+    def identity(self) -> str:
+        """Everything of where and what it is that its report can depend on, beside the contents that digests name.
+
+        Empty where nothing tells whether the contents are still the same.
+        """
+        stored, question = self.stored, self.question
+        if any(layer.written for layer in stored.layers):
+            return ""
+        layers = [(layer.digest, layer.blob.size_bytes, layer.unverified, layer.storage) for layer in stored.layers]
+        compressed = [layer.blob.first(FIRST_BYTES) for layer in stored.layers]
+        asked = (question.reference, question.platform, question.limits, question.verified)
+        return repr((asked, stored.config, stored.digest, layers, compressed, stored.notes, stored.platforms))
+
+    @property
+    def last_layer(self) -> str:
+        """What the cache calls its highest layer; empty where it has none."""
+        document = decode_config(self.stored.config, f"the configuration of {self.question.reference}")
+        diff_ids = (document.rootfs.diff_ids if document.rootfs else None) or ()
+        if not diff_ids or len(diff_ids) != len(self.stored.layers):
+            return ""
+        return self.stored.layers[-1].key(Digest(diff_ids[-1]))
+
+    def load(self) -> Image:
+        """Read the layers; one that the cache knows by its diff ID is not read, until a content is asked for."""
+        with _explained(self.reference):
+            return assemble(self.stored, self.question)
+
+
+def find(
     reference: str,
     workspace: Path,
     *,
@@ -60,10 +106,8 @@ def load(
     cache: Cache | None = None,
     verified: bool = False,
     say: Callable[[str], None] | None = None,
-) -> Image:
-    """Read an image; the workspace keeps what its layers are read from for as long as the image is used.
-
-    A layer that the cache knows by its diff ID is not read, unless the content of a file is asked for.
+) -> Located:
+    """Find an image; the workspace keeps what its layers are read from for as long as the image is used.
 
     `platform` is `os/architecture[/variant]`; by default the host's is taken where there are several, and the only
     one otherwise. With `verified` every layer is compared with its digest, also in an engine's own storage, whose
@@ -82,9 +126,39 @@ def load(
         verified=verified,
         say=say or (lambda _: None),
     )
+    with _explained(reference):
+        return Located(reference, *_find(question, scheme))
+
+
+def load(
+    reference: str,
+    workspace: Path,
+    *,
+    platform: str | None = None,
+    progress: Progress | None = None,
+    limits: Limits | None = None,
+    cache: Cache | None = None,
+    verified: bool = False,
+    say: Callable[[str], None] | None = None,
+) -> Image:
+    """Find an image and read it."""
+    found = find(
+        reference,
+        workspace,
+        platform=platform,
+        progress=progress,
+        limits=limits,
+        cache=cache,
+        verified=verified,
+        say=say,
+    )
+    return found.load()
+
+
+@contextmanager
+def _explained(reference: str) -> Iterator[None]:
     try:
-        question, stored = _find(question, scheme)
-        return assemble(stored, question)
+        yield
     except PermissionError as error:
         raise ImageNotFoundError(
             f"cannot read {reference}: no permission for {error.filename}; run as a user that may read it"

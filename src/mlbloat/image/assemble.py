@@ -13,7 +13,7 @@ from mlbloat.image.squash import resolve
 from mlbloat.image.stored import Question, Stored, StoredLayer, same_platform
 from mlbloat.image.unpack import StoredBlob, check_size, compression_of
 from mlbloat.model.digest import Digest
-from mlbloat.model.image import Image, Layer, layer_key
+from mlbloat.model.image import Image, Layer
 from mlbloat.tarstream import account, index
 
 _MAX_THREADS = 4
@@ -91,7 +91,7 @@ def _read(job: _Job, question: Question) -> Layer:
         limits=question.limits,
         meter=question.meter.part(f"layer {job.number}", job.stored.blob.size_bytes),
     )
-    key = layer_key(job.diff_id, verified=not job.stored.unverified)
+    key = job.stored.key(job.diff_id)
     found = indexes.load(question.cache, key, job.number)
     if found is None:
         found = _index(blob, job, question)
@@ -110,6 +110,7 @@ def _read(job: _Job, question: Question) -> Layer:
         entries=found.entries,
         source=blob,
         verified=not job.stored.unverified,
+        storage=job.stored.storage,
         through_links=found.through_links,
         blob=None if job.stored.written else _as_stored(job.stored),
     )

@@ -25,6 +25,8 @@ UNVERIFIED = (
 )
 _MAX_LINE_BYTES = 4096
 _MAX_LAYERS = 1000
+_STORAGE_DIGITS = 16
+"""Of docker's random name of a directory, enough to tell it from another one."""
 
 
 class NotInPlaceError(Exception):
@@ -44,8 +46,9 @@ def find(root: Path, image_id: str, question: Question) -> Stored:
         chain: Digest | None = None
         for diff_id in diff_ids:
             chain = diff_id if chain is None else Digest.of(f"{chain} {diff_id}".encode())
-            tar = _layer(root, chain, diff_id, len(layers), question)
-            layers.append(StoredLayer(blob=tar, unverified=not question.verified))
+            entry = root / "image/overlay2/layerdb" / chain.algorithm / chain.hex
+            tar, storage = _layer(root, entry, diff_id, len(layers), question)
+            layers.append(StoredLayer(blob=tar, unverified=not question.verified, storage=storage))
     except OSError as error:
         raise NotInPlaceError(f"{error.strerror or error} ({error.filename})") from None
     except (BrokenSplitError, BadImageError, ValueError) as error:
@@ -72,8 +75,7 @@ def _diff_ids(config: bytes, image_id: str) -> list[Digest]:
     return diff_ids
 
 
-def _layer(root: Path, chain: Digest, diff_id: Digest, number: int, question: Question) -> SplitTar:
-    entry = root / "image/overlay2/layerdb" / chain.algorithm / chain.hex
+def _layer(root: Path, entry: Path, diff_id: Digest, number: int, question: Question) -> tuple[SplitTar, str]:
     if _line(entry / "diff") != diff_id:
         raise NotInPlaceError(f"{entry} is of another layer")
     cache_id = _line(entry / "cache-id")
@@ -82,13 +84,14 @@ def _layer(root: Path, chain: Digest, diff_id: Digest, number: int, question: Qu
     directory = root / "overlay2" / cache_id / "diff"
     os.close(open_inside(directory, b"."))
     question.meter.add(1)
-    return read_split(
+    split = read_split(
         entry / "tar-split.json.gz",
         segments=question.workspace / f"segments-{number}",
         directory=directory,
         name=f"layer {number} of {question.reference}",
         limits=question.limits,
     )
+    return split, cache_id[:_STORAGE_DIGITS]
 
 
 def _line(path: Path) -> str:

@@ -10,7 +10,7 @@ from mlbloat.cache import Cache, NoCache
 from mlbloat.errors import BadImageError, UsageError
 from mlbloat.image.meter import Meter
 from mlbloat.model.digest import Digest
-from mlbloat.model.image import Platform
+from mlbloat.model.image import Platform, layer_key
 from mlbloat.tarstream import Budget, Limits, TarBytes
 
 MAX_LAYERS = 1000
@@ -76,6 +76,12 @@ class StoredLayer:
     """This program wrote it a moment ago, so its digest is known to be right."""
     unverified: bool = False
     """In an engine's own storage, and taken as it is: its digest is not compared."""
+    storage: str = ""
+    """What the engine calls its place there, which is another one when it is pulled again."""
+
+    def key(self, diff_id: Digest) -> str:
+        """Name what is learnt of it in the cache."""
+        return layer_key(diff_id, verified=not self.unverified, storage=self.storage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,6 +77,8 @@ class Layer:
     source: LayerSource
     verified: bool = True
     """False: what is read of it is not compared with the diff ID."""
+    storage: str = ""
+    """Where it is kept, when it is not verified: a layer that was pulled again is another one there."""
     through_links: bool = False
     """Some of its members are named through symbolic links that are members too: a copy needs those links."""
     blob: Blob | None = None
@@ -85,12 +87,14 @@ class Layer:
     @property
     def key(self) -> str:
         """Names what is learnt of the layer in the cache."""
-        return layer_key(self.diff_id, verified=self.verified)
+        return layer_key(self.diff_id, verified=self.verified, storage=self.storage)
 
 
-def layer_key(diff_id: Digest, *, verified: bool) -> str:
+def layer_key(diff_id: Digest, *, verified: bool, storage: str = "") -> str:
     """Keep what a layer is apart from what its diff ID claims: one never passes for the other."""
-    return str(diff_id) if verified else f"unverified:{diff_id}"
+    if verified:
+        return str(diff_id)
+    return f"unverified:{storage}:{diff_id}" if storage else f"unverified:{diff_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

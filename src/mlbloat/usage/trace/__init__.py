@@ -4,8 +4,8 @@ from pathlib import Path
 
 from mlbloat.errors import RunError
 from mlbloat.model.filetree import FileTree
-from mlbloat.model.image import ImageConfig
-from mlbloat.model.use import RunRecord
+from mlbloat.model.image import Image, ImageConfig
+from mlbloat.model.use import Origin, RunRecord
 from mlbloat.model.workload import Run
 from mlbloat.runtime import Engine, container_of
 from mlbloat.usage.trace import covered, tracers
@@ -19,6 +19,7 @@ __all__ = [
     "listed_by",
     "load_profile",
     "missing_of",
+    "origin_of",
     "profile_file",
     "profile_text",
     "seen_directories",
@@ -55,3 +56,8 @@ def trace(
         steps=outcome.steps,
         flags=(*outcome.flags, *recorder.flags(), *covered_flags, *refused),
     )
+
+
+def origin_of(image: Image) -> Origin:
+    """What a profile remembers of the image that it was recorded on."""
+    return Origin(id=str(image.id), diff_ids=tuple(str(layer.diff_id) for layer in image.layers))
