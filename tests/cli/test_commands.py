@@ -146,8 +146,10 @@ def test_code_for_gpus_is_in_the_report_the_table_and_the_explanation(mlbloat: M
     assert report["gpu"]["by_arch"]["sm_80"] == {"bytes": 2064, "entries": 1}
     assert report["kinds"]["device code"]["size_bytes"] == report["gpu"]["device_bytes"] == 3692
     assert mlbloat("convert", saved, "-o", "table").stdout == ended.stdout
-    told = mlbloat("explain", made, "/lib/libkernels.so").stdout.splitlines()
-    assert told[-1].endswith(" bytes are code for GPUs: sm_80 2064, sm_90 1064, ptx_90 564")
+    told = mlbloat("explain", made, "/lib/libkernels.so").stdout
+    assert told.endswith(" bytes are code for GPUs: sm_80 2064, sm_90 1064, ptx_90 564\n")
+    mlbloat("scan", made, "-o", f"json-files={saved}")
+    assert mlbloat("explain", saved, "/lib/libkernels.so").stdout == told
 
 
 def test_a_variable_stands_in_for_a_flag_and_the_flag_wins(

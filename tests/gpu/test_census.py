@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mlbloat import gpu
 from mlbloat.cache import NoCache, open_store
 from mlbloat.errors import MlbloatError
+from mlbloat.gpu import window
 from mlbloat.gpu.census import device_code
 from mlbloat.gpu.window import Window
 from mlbloat.model.devicecode import Choice, DeviceCode, Part, by_name
@@ -133,6 +134,24 @@ def test_too_many_different_offers_are_kept_as_single_ones() -> None:
     code = found(library({".nv_fatbin": section}))
     assert len(code.choices) < 6000
     assert code.size_bytes == 2 * 128 * 6 * 900
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        fatbin() * 2000,  # containers without entries
+        fatbin()[:4] * 2000,  # nothing but magic numbers
+        fatbin(*["sm_90"] * 2000, b"\1" * 64) * 2,  # whose last entry is none
+    ],
+    ids=["empty", "magic", "late"],
+)
+def test_a_file_that_is_made_to_take_long_is_given_up(section: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(window, "_MOST_HEADERS", 1000)
+    data = library({".nv_fatbin": section})
+    file = Window(io.BytesIO(data), len(data))
+    code = device_code(file)
+    assert file.exhausted
+    assert list(by_name([code])) == ["other"]
 
 
 _SEEDS = (

@@ -25,6 +25,13 @@ def test_limits_and_the_verdict_are_marked() -> None:
     assert "❌ Verification failed" in render(slimmed(passed=False))
 
 
+def test_code_for_gpus_is_folded_with_what_one_loads() -> None:
+    text = render(full())
+    assert "<summary>Code for GPUs: 4.00 kB in 60 files, 4000.0 % of the image</summary>" in text
+    assert "| sm\\_90 | 4.00 kB | 100.0 % | 3.50 kB |" in text
+    assert "sm\\_90 loads 3.50 kB of it, 500 B is for others" in text
+
+
 def test_a_name_cannot_leave_its_cell_be_markup_or_mention_somebody() -> None:
     name = "|a|`b`*c*<script>[d](http://e)@team ![x](y)\n# h " + HOSTILE
     harmless, hostile = render(full("plain")), render(full(name))

@@ -20,10 +20,8 @@ _PTX = re.compile(rb"^\.version\s[^\n]*\n\s*\.target\s+sm_([1-9][0-9]{1,2}[af]?)
 _DRIVERS = (b".nv_fatbin", b"__nv_relfatbin")
 """Sections whose containers a program hands to the driver."""
 _AMD = (b".hip_fatbin",)
-_MAX_ENTRIES = 1 << 18
-"""Of one file; libraries have some ten thousand."""
-_MAX_FALSE = 1 << 10
-"""Times that a magic number begins no container, before a span is given up."""
+_FALSE_HEADERS = 16
+"""What a magic number that begins no container counts for: it costs another search."""
 _MAX_CHOICES = 1 << 12
 _NVIDIA_MACHINE, _AMD_MACHINE = 190, 224
 _NEW_FLAGS = 8
@@ -102,20 +100,18 @@ def _in_span(file: Window, span: Span) -> Iterator[tuple[bool, Sequence[Part]]]:
     device, driver = span.name in _DRIVERS + _AMD, span.name in _DRIVERS
     magic, read = (_BUNDLES, offload.read) if span.name in _AMD else (_CONTAINERS, fatbin.read)
     at = known = span.start
-    failures = entries = 0
-    while failures < _MAX_FALSE and entries < _MAX_ENTRIES:
+    while not file.exhausted:
         found = file.find(magic, at, span.end)
         if found is None:
             break
         container = read(file, found, span.end)
         if container is None:
-            failures += 1
+            file.spend(_FALSE_HEADERS)
             at = found + 1
             continue
         if device:
             yield from _gap(file, known, found)
         at = known = container.end
-        entries += len(container.parts)
         yield driver, container.parts
     if device:
         yield from _gap(file, known, span.end)

@@ -2,10 +2,8 @@
 
 from mlbloat.cache import Cache
 from mlbloat.gpu.census import code_of
-from mlbloat.model.devicecode import by_name
+from mlbloat.model.devicecode import by_name, sentence
 from mlbloat.model.filetree import FileTree, Kind
-
-_SHOWN = 8
 
 
 def explain(path: str, tree: FileTree, cache: Cache) -> tuple[str, ...]:
@@ -16,7 +14,5 @@ def explain(path: str, tree: FileTree, cache: Cache) -> tuple[str, ...]:
     code = code_of(tree, entry, cache)
     if not code.choices:
         return ()
-    parts = list(by_name([code]).values())
-    shown = ", ".join(f"{part.name} {part.size_bytes}" for part in parts[:_SHOWN])
-    more = f" and {len(parts) - _SHOWN} more" if len(parts) > _SHOWN else ""
-    return (f"{code.size_bytes} of its {entry.size_bytes} bytes are code for GPUs: {shown}{more}",)
+    sums = {name: part.size_bytes for name, part in by_name([code]).items()}
+    return (sentence(entry.size_bytes, code.size_bytes, sums),)

@@ -9,6 +9,8 @@ from mlbloat.model.devicecode import Part
 MAX_READ = 1 << 22
 _BLOCK = 1 << 12
 """Bytes that are read where few are asked for: headers lie side by side."""
+_MOST_HEADERS = 1 << 19
+"""Of one file; the largest libraries have some sixty thousand."""
 LONGEST = 64
 """Bytes of what is looked for, at most."""
 
@@ -33,10 +35,25 @@ class Window:
         self._stream = stream
         self._block = b""
         self._block_at = 0
+        self._headers_left = _MOST_HEADERS
         self.size = size
 
+    @property
+    def exhausted(self) -> bool:
+        """A file with so many headers was made to keep us busy."""
+        return self._headers_left <= 0
+
+    def spend(self, headers: int) -> None:
+        self._headers_left -= headers
+
     def at(self, offset: int, size: int) -> bytes:
-        """Read exactly this; BrokenError where that is not possible."""
+        """Read exactly this, a header; BrokenError where that is not possible."""
+        self.spend(1)
+        if self.exhausted:
+            raise BrokenError
+        return self._at(offset, size)
+
+    def _at(self, offset: int, size: int) -> bytes:
         if offset < 0 or size < 0 or offset + size > self.size or size > MAX_READ:
             raise BrokenError
         if size > _BLOCK:
@@ -58,7 +75,7 @@ class Window:
         end = min(end, self.size)
         chunk = _BLOCK
         while start < end:
-            raw = self.at(start, min(chunk, end - start))
+            raw = self._at(start, min(chunk, end - start))
             match = wanted.search(raw)
             if match:
                 return start + match.start()
@@ -69,7 +86,7 @@ class Window:
     def is_zero(self, start: int, end: int) -> bool:
         """Tell whether there is nothing but zeros."""
         while start < end:
-            raw = self.at(start, min(MAX_READ, end - start))
+            raw = self._at(start, min(MAX_READ, end - start))
             if raw.count(0) != len(raw):
                 return False
             start += len(raw)

@@ -48,6 +48,8 @@ class Census:
 
 
 NO_DEVICE_CODE = Census({})
+_NAMED = 8
+"""Names in a sentence."""
 
 
 def by_name(codes: Iterable[DeviceCode]) -> dict[str, Part]:
@@ -58,6 +60,14 @@ def by_name(codes: Iterable[DeviceCode]) -> dict[str, Part]:
         sums[part.name] = (size_bytes + part.size_bytes, entries + part.entries)
     ranked = sorted(sums, key=lambda name: (-sums[name][0], name))
     return {name: Part(name, *sums[name]) for name in ranked}
+
+
+def sentence(file_bytes: int, code_bytes: int, sums: Mapping[str, int]) -> str:
+    """What a file holds, its largest parts by name."""
+    names = list(sums)[:_NAMED]
+    shown = ", ".join(f"{name} {sums[name]}" for name in names)
+    more = f" and {len(sums) - _NAMED} more" if len(sums) > _NAMED else ""
+    return f"{code_bytes} of its {file_bytes} bytes are code for GPUs: {shown}{more}"
 
 
 def gpus_of(codes: Iterable[DeviceCode]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from mlbloat.errors import UsageError
+from mlbloat.model.devicecode import sentence
 from mlbloat.model.graph import path_between
 from mlbloat.model.report import FileReport, PackageReport, Report
 from mlbloat.report.units import count
@@ -25,7 +26,14 @@ def explain(report: Report, path: str) -> tuple[str, ...]:
             f"cannot explain {path} from this report: it has no such file; check the spelling. Symbolic links and "
             f"directories are not in a report: give what they point to, or explain {report.image.reference} itself"
         )
-    return tuple(_dropped(file) if file.dropped_by else _sentences(file, rows))
+    return (*(_dropped(file) if file.dropped_by else _sentences(file, rows)), *_device_code(path, report))
+
+
+def _device_code(path: str, report: Report) -> Iterator[str]:
+    for library in report.gpu.libraries if report.gpu else ():
+        if library.path == path:
+            sums = {name: part.bytes for name, part in library.by_arch.items()}
+            yield sentence(library.size_bytes, library.device_bytes, sums)
 
 
 def _dropped(file: FileReport) -> Iterator[str]:

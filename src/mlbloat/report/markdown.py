@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from mlbloat.model.plain import plain
 from mlbloat.model.report import Report
+from mlbloat.report import devicecode
 from mlbloat.report.units import count, limit_sentence, percent, short_key, size
 from mlbloat.report.words import judgement, used_means
 
@@ -29,6 +30,7 @@ def render(report: Report) -> str:
         _classes,
         _levels,
         _findings,
+        _device_code,
         _removed,
         _packages,
         _safe_only,
@@ -119,6 +121,22 @@ def _findings(report: Report) -> Iterator[str]:
     )  # fmt: skip
     title = f"Findings ({_of(len(shown), len(report.findings))})"
     yield from _folded(title, _table((">bytes", "severity", "rule", "what, and what to change"), rows), opened=True)
+
+
+def _device_code(report: Report) -> Iterator[str]:
+    gpu = report.gpu
+    if gpu is None:
+        return
+    found = devicecode.rows(gpu)
+    rows = (
+        (_text(row.code), size(row.size_bytes), percent(row.share),
+         "" if row.loaded_bytes is None else size(row.loaded_bytes))
+        for row in found[:ROWS]
+    )  # fmt: skip
+    needed = devicecode.needed(gpu)
+    head = ("code for", ">size", ">of the code", ">such a GPU loads")
+    lines = [*_table(head, rows), *([_text(needed), ""] if needed else [])]
+    yield from _folded(f"Code for GPUs: {devicecode.summary(report, gpu)}", lines)
 
 
 def _removed(report: Report) -> Iterator[str]:
