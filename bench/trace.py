@@ -85,7 +85,7 @@ def _apart(engine: str, side: str, container: Container, rootfs: Path) -> _Once:
 
 
 def _once(engine: str, side: str, container: Container, rootfs: Path) -> _Once:
-    recorder: tracers.Tracing | None = None if side == _UNTRACED else tracers.choose(side).Recorder()
+    recorder: tracers.Tracing | None = None if side == _UNTRACED else tracers.recorder(tracers.choose(side))
     before = _cpu_seconds()
     outcome = runtime.choose(engine, tracing=True).run(container, rootfs, rootfs.parent, recorder)
     if outcome.exit or outcome.timed_out:

@@ -38,7 +38,7 @@ def test_the_names_of_the_contract_are_there() -> None:
     assert set(package.split()) == document["packages"][0].keys()
     assert set("rule severity title bytes paths advice".split()) == document["findings"][0].keys()
     assert (
-        set("name engine tracer seconds exit files new_files new_bytes steps".split())
+        set("name engine tracer seconds exit files new_files new_bytes steps phases".split())
         == document["evidence"]["runs"][0].keys()
     )
     run = document["verdict"]["runs"][0]

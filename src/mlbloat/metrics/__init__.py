@@ -6,6 +6,7 @@ Content is counted by inode: the names of a hard-linked file weigh once. Symboli
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from mlbloat.metrics.contents import UNOWNED, Content, Sum, contents_of, sum_of
 from mlbloat.metrics.device_code import device_code
@@ -13,6 +14,7 @@ from mlbloat.metrics.directories import MAX_ORPHANS, directories, orphans
 from mlbloat.metrics.files import files
 from mlbloat.metrics.kinds import kinds
 from mlbloat.metrics.packages import packages, removable
+from mlbloat.metrics.phases import files_by_phase
 from mlbloat.metrics.removed import removed
 from mlbloat.metrics.safeonly import safe_only
 from mlbloat.model.chain import next_steps
@@ -92,7 +94,7 @@ def run_reports(runs: Iterable[tuple[RunRecord, Iterable[Use]]], tree: FileTree)
     for record, touched in runs:
         entries = (tree[use.path] for use in touched if use.level is Level.TRACED)
         sizes = {entry.inode: entry.size_bytes for entry in entries if entry.kind is Kind.FILE}
-        reports.append(_run_report(record, sizes, seen))
+        reports.append(replace(_run_report(record, sizes, seen), phases=files_by_phase(record, tree)))
         seen |= sizes.keys()
     return tuple(reports)
 

@@ -52,6 +52,8 @@ class RunReport:
     new_bytes: int = 0
     steps: tuple[StepReport, ...] = ()
     """Of a service: what was asked of it."""
+    phases: dict[str, int] = field(default_factory=dict)
+    """Of a service: regular files that it named first in each phase: start, ready, requests, stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,6 +76,19 @@ class Use(msgspec.Struct, frozen=True, gc=False):
     """Kept at every level: a user's rule, a package database that scanners need, a name that a run listed."""
 
 
+class Phase(StrEnum):
+    """What a run was doing; those of a service follow each other in this order."""
+
+    START = "start"
+    """From its first instruction on. A command that is no service knows no other."""
+    READY = "ready"
+    """It said that it is ready, and was asked nothing yet."""
+    REQUESTS = "requests"
+    """It was asked: requests, and commands in its container."""
+    STOP = "stop"
+    """It was told to end."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """The image that a run was recorded on."""
@@ -98,6 +111,8 @@ class RunRecord:
     stdout: bytes
     stderr: bytes
     accesses: tuple[Access, ...] = ()
+    phases: tuple[tuple[Phase, int], ...] = ()
+    """Each phase that the run entered, and the number of the first access that was new in it. Empty: not known."""
     gpus: tuple[str, ...] = ()
     """Which it had."""
     steps: tuple[Step, ...] = ()

@@ -12,6 +12,7 @@ from rich.text import Text
 from mlbloat.model.plain import plain
 from mlbloat.model.report import PackageReport, Repair, Report, Verdict
 from mlbloat.model.step import StepReport
+from mlbloat.model.use import Phase
 from mlbloat.report import devicecode
 from mlbloat.report.units import count, limit_sentence, percent, short_key, size
 from mlbloat.report.words import judgement, used_means
@@ -28,8 +29,8 @@ _RUN_NUMBERS = ("seconds", "files", "new files", "new bytes")
 def render(report: Report, *, color: bool = False, width: int = WIDTH) -> str:
     """Text of the whole report; with `color` it carries terminal escapes."""
     parts = (
-        _headline, _levels, _runs, _managers, _packages, _safe_only, _layers, _device_code, _findings, _removed,
-        _slim, _verdict, _limits, _notes,
+        _headline, _levels, _runs, _phases, _managers, _packages, _safe_only, _layers, _device_code, _findings,
+        _removed, _slim, _verdict, _limits, _notes,
     )  # fmt: skip
     shown = [renderable for part in parts if (renderable := part(report)) is not None]
     return text(shown, color=color, width=width)
@@ -304,6 +305,18 @@ def _runs(report: Report) -> RenderableType | None:
     for run in runs:
         seconds, files = f"{run.seconds:.1f}", f"{run.files:,}"
         shown.add_row(_shortened(plain(run.name), 60), seconds, files, f"{run.new_files:,}", size(run.new_bytes))
+    return shown
+
+
+def _phases(report: Report) -> RenderableType | None:
+    """What services need to start, and what only answering takes."""
+    names = [phase.value for phase in Phase]
+    runs = [run for run in report.evidence.runs if run.phases]
+    if not runs:
+        return None
+    shown = plain_table("run", *names, title="Files by the phase that named them first", numbers=tuple(names))
+    for run in runs:
+        shown.add_row(_shortened(plain(run.name), 60), *(f"{run.phases.get(name, 0):,}" for name in names))
     return shown
 
 

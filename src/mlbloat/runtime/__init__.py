@@ -9,6 +9,7 @@ from mlbloat.runtime.doctor import Check, doctor
 from mlbloat.runtime.engine import Engine
 from mlbloat.runtime.kernel import kernel_version, open_inside
 from mlbloat.runtime.listener import Listener
+from mlbloat.runtime.messages import Means
 from mlbloat.runtime.podman import NoSuchImageError, Podman
 from mlbloat.runtime.podman import find as find_podman
 from mlbloat.runtime.process import remove as remove_tree
@@ -23,6 +24,7 @@ __all__ = [
     "ContextError",
     "Engine",
     "Listener",
+    "Means",
     "NoSuchImageError",
     "Podman",
     "ProgramError",

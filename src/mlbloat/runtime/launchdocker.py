@@ -44,7 +44,7 @@ class Container:
             image = self._image()
             with undisturbed():
                 self._client.create_container_from_config(configuration(self._spec, image), self._name)
-            return self._mount() if self._spec["watched"] else ""
+            return self._mount() if "events" in self._spec["means"] else ""
 
     def start(self) -> int:
         with _as_refusals():

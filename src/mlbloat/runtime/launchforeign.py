@@ -65,14 +65,14 @@ def run(spec: Spec, control: socket, orders: socket, container: Foreign) -> None
     with _removed_at_the_end(container):
         try:
             root = container.create()
-            if spec["watched"] and root:
+            if "events" in spec["means"] and root:
                 _watch(root, control)
             began = time.monotonic()
             first = container.start()
         except RefusedError as error:
             send(control, {"failed": error.what, "text": str(error)})
             return
-        late = spec["watched"] and not root
+        late = "events" in spec["means"] and not root
         if late and first:
             _watch(f"/proc/{first}/root", control)
         ended = _descriptor(first)
@@ -90,7 +90,7 @@ def run(spec: Spec, control: socket, orders: socket, container: Foreign) -> None
 
 def _watch(root: str, control: socket) -> None:
     descriptor = kernel.watch_file_system(root)
-    send(control, {"listener": 1}, descriptor)
+    send(control, {"listener": "events"}, descriptor)
     os.close(descriptor)
 
 

@@ -37,7 +37,7 @@ class Container:
         kernel.unshare(kernel.CLONE_NEWNS)
         rootmount.make_private()
         root, self._flags = rootmount.mount_root(spec["rootfs"], spec["directory"], user_namespace=False)
-        if spec["watched"]:
+        if "events" in spec["means"]:
             rootmount.refuse_copy(root, self._flags)
         _make_directory(root, spec["working_directory"])
         self._order("create", "--name", self._name, *arguments(spec), "--rootfs", root, *spec["argv"])

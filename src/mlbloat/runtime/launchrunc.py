@@ -115,7 +115,7 @@ def _command(spec: Spec, *arguments: str) -> list[str]:
 
 def _create(spec: Spec, control: socket.socket, listening: socket.socket) -> bool:
     """Create the container; hand the listener over as soon as runc sends it."""
-    sent = not spec["traced"]
+    sent = "calls" not in spec["means"]
     with _finished(_runc(spec, "create", "--bundle", ".", "--pid-file", _PID_FILE, _name(spec))) as creating:
         while creating.poll() is None:
             # runc may fail before it sends anything: accept() alone would wait for ever.
@@ -157,7 +157,7 @@ def _hand_over(listening: socket.socket, control: socket.socket) -> bool:
         descriptor = receive_descriptor(connection)
     if descriptor is None:
         return False
-    send(control, {"listener": 1}, descriptor)
+    send(control, {"listener": "calls"}, descriptor)
     os.close(descriptor)
     return True
 

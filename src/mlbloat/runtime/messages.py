@@ -9,6 +9,10 @@ import socket
 import struct
 from typing import Literal, TypedDict
 
+Means = Literal["calls", "events", "witness"]
+"""A way to trace, by the descriptor that comes with it: the listener of a seccomp filter; a queue of file-system
+events; the same, where the run goes on without one that cannot be had."""
+
 
 class Spec(TypedDict):
     """One container to launch, everything resolved."""
@@ -31,10 +35,8 @@ class Spec(TypedDict):
     hostname: str
     filter: str
     """A seccomp program, hex; embedded only."""
-    traced: bool
-    """System calls wait for a listener."""
-    watched: bool
-    """Somebody reads events of the container's file system."""
+    means: list[Means]
+    """By what it is traced."""
     new_privileges: bool
     network: Literal["none", "host", "bridge"]
     hosts: list[tuple[str, str]]
@@ -67,8 +69,8 @@ class Message(TypedDict, total=False):
 
     child: int
     """Process number of the container's first process; a pidfd comes with it."""
-    listener: int
-    """The seccomp listener comes with it."""
+    listener: Means
+    """What the listener needs comes with it."""
     started: float
     """Monotonic time just before the command's execve."""
     ended: int

@@ -18,6 +18,7 @@ from typing import Self
 
 from mlbloat.errors import EngineError, RunError
 from mlbloat.model.container import Container, Outcome
+from mlbloat.model.use import Phase
 from mlbloat.runtime import kernel, written
 from mlbloat.runtime.listener import Listener
 from mlbloat.runtime.messages import Message, Spec, receive
@@ -191,7 +192,7 @@ class _Launch:
             (self._child,) = descriptors
             self._open.callback(os.close, self._child)
         elif "listener" in message and self._listener is not None:
-            self._serving.enter_context(self._listener.serve(*descriptors))
+            self._serving.enter_context(self._listener.serve(message["listener"], *descriptors))
         elif "started" in message:
             self._started = message["started"]
             self._deadline = time.monotonic() + self._container.timeout_seconds
@@ -206,7 +207,11 @@ class _Launch:
     def _converse(self) -> None:
         if self._container.service is not None and self._child is not None:
             logs = (self.stdout, self.stderr)
-            self._conversation = Conversation(self._container.service, self._child, self._orders, logs)
+            self._conversation = Conversation(self._container.service, self._child, self._orders, logs, self._enter)
+
+    def _enter(self, phase: Phase) -> None:
+        if self._listener is not None:
+            self._listener.enter(phase)
 
     def _time_is_over(self) -> None:
         if self._exit is None:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 
 from mlbloat.runtime import kernel
-from mlbloat.runtime.messages import Spec, send
+from mlbloat.runtime.messages import Means, Spec, send
 
 _COPIED = "the run had its own copy of the image, because no overlay could be mounted"
 
@@ -51,11 +51,18 @@ def mount_root(rootfs: str, directory: str, *, user_namespace: bool) -> tuple[st
 
 def watch(spec: Spec, root: str, flags: list[str], control: socket.socket) -> None:
     """Hand a queue of what is opened in the root over, when somebody wants to read it."""
-    if not spec["watched"]:
-        return
-    refuse_copy(root, flags)
-    descriptor = kernel.watch_file_system(root)
-    send(control, {"listener": 1}, descriptor)
+    if "events" in spec["means"]:
+        refuse_copy(root, flags)
+        hand_over("events", kernel.watch_file_system(root), control)
+    elif "witness" in spec["means"]:
+        with contextlib.suppress(OSError):
+            refuse_copy(root, flags)
+            hand_over("witness", kernel.watch_file_system(root), control)
+
+
+def hand_over(means: Means, descriptor: int, control: socket.socket) -> None:
+    """Give a descriptor away to whoever traces with it."""
+    send(control, {"listener": means}, descriptor)
     os.close(descriptor)
 
 

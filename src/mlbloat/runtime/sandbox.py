@@ -105,12 +105,12 @@ def _execute(
     kernel.keep_capabilities(keep)
     if no_new_privileges:
         kernel.no_new_privileges()
-    listener = kernel.install_filter(bytes.fromhex(spec["filter"]), listen=spec["traced"])
+    listener = kernel.install_filter(bytes.fromhex(spec["filter"]), listen="calls" in spec["means"])
     _become_user(spec)
     kernel.signal_when_parent_dies(signal.SIGKILL)  # again: changing the user cleared it
     kernel.allow_inspection()
     if listener is not None:
-        send(control, {"listener": 1}, listener)
+        send(control, {"listener": "calls"}, listener)
         os.close(listener)
     if flags is not None:
         send(control, {"started": time.monotonic(), "flags": flags})

@@ -18,6 +18,7 @@ from typing import Protocol, Self
 from mlbloat.errors import RunError
 from mlbloat.model.container import Container
 from mlbloat.model.step import Step
+from mlbloat.model.use import Phase
 from mlbloat.model.workload import Exec, Ready, Request, Service, Stop
 from mlbloat.runtime import kernel
 from mlbloat.runtime.exchange import BODY_LIMIT_BYTES, NoAnswerError, address_of, exchange, reached
@@ -38,8 +39,16 @@ class Log(Protocol):
 class Conversation:
     """Everything that is asked of one service, on a thread of its own; what came of it is in `steps`."""
 
-    def __init__(self, service: Service, child: int, orders: socket.socket, logs: tuple[Log, ...]) -> None:
+    def __init__(
+        self,
+        service: Service,
+        child: int,
+        orders: socket.socket,
+        logs: tuple[Log, ...],
+        enter: Callable[[Phase], None],
+    ) -> None:
         self._service = service
+        self._enter = enter
         self._child = os.dup(child)
         self._orders = orders
         self._logs = logs
@@ -57,6 +66,7 @@ class Conversation:
     def _run(self) -> None:
         try:
             if self._ready():
+                self._enter(Phase.READY)
                 self._ask_all()
             self._stop(self._service.stop)
         finally:
@@ -100,6 +110,8 @@ class Conversation:
         return "" if status < 400 else f"status {status}"
 
     def _ask_all(self) -> None:
+        if self._service.requests or self._service.exec:
+            self._enter(Phase.REQUESTS)
         for request in self._service.requests:
             self._request(request)
         for command in self._service.exec:
@@ -144,6 +156,7 @@ class Conversation:
         return answer is not None
 
     def _stop(self, stop: Stop) -> None:
+        self._enter(Phase.STOP)
         self._signal(signal.Signals[f"SIG{stop.signal or 'TERM'}"])
         if not self._ended_within(stop.timeout_seconds):
             self.flags.append(

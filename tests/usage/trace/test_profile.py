@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 
 from mlbloat.errors import UsageError
-from mlbloat.model.use import Access, Action, Origin, RunRecord
+from mlbloat.model.use import Access, Action, Origin, Phase, RunRecord
 from mlbloat.usage.trace import load_profile, profile_file, profile_text
 from mlbloat.usage.trace.profile import SCHEMA_FILE
 
@@ -19,6 +19,7 @@ _RECORD = RunRecord(
     stdout=b"secret",
     stderr=b"",
     accesses=(Access("/b", Action.OPENED), Access("/a\udcff", Action.EXECUTED), Access("/ü", Action.LISTED)),
+    phases=((Phase.START, 0), (Phase.STOP, 2)),
     flags=("something",),
     gpus=("all",),
     origin=Origin(id="sha256:1", diff_ids=("sha256:2", "sha256:3")),
@@ -29,7 +30,7 @@ def test_a_profile_holds_everything_but_the_output(tmp_path: Path) -> None:
     text = profile_text((_RECORD,))
     (tmp_path / "usage.json").write_text(text)
     (loaded,) = load_profile(tmp_path / "usage.json")
-    assert loaded.accesses == _RECORD.accesses
+    assert (loaded.accesses, loaded.phases) == (_RECORD.accesses, _RECORD.phases)
     assert (loaded.name, loaded.engine, loaded.tracer, loaded.seconds, loaded.exit, loaded.flags) == (
         "train",
         "embedded",
@@ -40,6 +41,13 @@ def test_a_profile_holds_everything_but_the_output(tmp_path: Path) -> None:
     )
     assert (loaded.stdout, "secret" in text) == (b"", False)
     assert (loaded.gpus, loaded.origin) == (_RECORD.gpus, _RECORD.origin)
+
+
+def test_a_profile_of_format_1_is_read(tmp_path: Path) -> None:
+    document = json.loads(profile_text((_RECORD,))) | {"format": 1}
+    del document["runs"][0]["phases"]
+    (tmp_path / "usage.json").write_text(json.dumps(document))
+    assert load_profile(tmp_path / "usage.json") == (replace(_RECORD, stdout=b"", phases=()),)
 
 
 def test_a_profile_meets_the_schema_that_ships() -> None:
@@ -64,7 +72,7 @@ def test_a_large_profile_is_compressed_the_same_way_each_time_and_read_again(tmp
 
 def test_the_same_records_give_the_same_text() -> None:
     assert profile_text((_RECORD, _RECORD)) == profile_text((_RECORD, _RECORD))
-    assert profile_text((_RECORD,)).startswith('{\n "kind": "mlbloat.profile",\n "format": 1,\n')
+    assert profile_text((_RECORD,)).startswith('{\n "kind": "mlbloat.profile",\n "format": 2,\n')
 
 
 @pytest.mark.parametrize(
@@ -74,7 +82,7 @@ def test_the_same_records_give_the_same_text() -> None:
         ("[]", "as a profile: "),
         ('{"x": ' + "[" * 100_000, "as a profile: "),
         ('{"kind": "mlbloat.report", "format": 1}', "it is none; record one with mlbloat trace"),
-        ('{"kind": "mlbloat.profile", "format": 2}', "its format is 2, this mlbloat reads 1; record it again"),
+        ('{"kind": "mlbloat.profile", "format": 3}', "its format is 3, this mlbloat reads 1 and 2; record it again"),
         ('{"kind": "mlbloat.profile", "format": 1}', "missing required field `runs`"),
         (profile_text((_RECORD,)).replace('"opened"', '"eaten"'), "as a profile: Invalid enum value 'eaten'"),
         (profile_text((_RECORD,)).replace('"exit"', '"exits"'), "unknown field `exits`"),

@@ -1,14 +1,15 @@
 """Run a workload and record what it touches."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from mlbloat.errors import RunError
 from mlbloat.model.filetree import FileTree
 from mlbloat.model.image import Image, ImageConfig
-from mlbloat.model.use import Origin, RunRecord
+from mlbloat.model.use import Access, Origin, Phase, RunRecord
 from mlbloat.model.workload import Run
 from mlbloat.runtime import Engine, container_of
-from mlbloat.usage.trace import covered, tracers
+from mlbloat.usage.trace import covered, tracers, witness
 from mlbloat.usage.trace.attach import attach
 from mlbloat.usage.trace.listed import listed_by, seen_directories
 from mlbloat.usage.trace.profile import load_profile, profile_file, profile_text
@@ -33,7 +34,7 @@ def trace(
 ) -> RunRecord:
     """Run a workload's run on an image unpacked at `rootfs`, every path call noted. RunError when it does not end."""
     chosen = tracers.choose(tracer, watched_only=engine.watched_only)
-    recorder: tracers.Tracing = chosen.Recorder()
+    recorder = tracers.recorder(chosen)
     container = container_of(config, run, tree, engine)
     outcome = engine.run(container, rootfs, scratch, recorder)
     if outcome.timed_out:
@@ -41,9 +42,10 @@ def trace(
             f"cannot record run {run.name!r}: it did not end within {run.timeout_seconds:g} seconds; "
             "raise timeout_seconds (--timeout for a command after --), or profile something shorter"
         )
-    accesses, covered_flags = covered.leave_out(recorder.accesses(), container, tree)
+    named = recorder.accesses()
+    accesses, covered_flags = covered.leave_out(named, container, tree)
     refused = recorder.outside.flags() if container.conditions.network == "none" else ()
-    return RunRecord(
+    record = RunRecord(
         name=run.name,
         engine=engine.name,
         tracer=chosen.name,
@@ -52,10 +54,30 @@ def trace(
         stdout=outcome.stdout,
         stderr=outcome.stderr,
         accesses=accesses,
+        phases=_phases_among(accesses, named, recorder.phases()),
         gpus=run.conditions.gpus,
         steps=outcome.steps,
         flags=(*outcome.flags, *recorder.flags(), *covered_flags, *refused),
     )
+    return _witnessed(recorder, record, tree, config)
+
+
+def _phases_among(
+    kept: tuple[Access, ...], all_of_them: tuple[Access, ...], phases: tuple[tuple[Phase, int], ...]
+) -> tuple[tuple[Phase, int], ...]:
+    """Return where the phases begin among the accesses that were kept."""
+    if len(kept) == len(all_of_them):
+        return phases
+    stay = frozenset(kept)
+    return tuple((phase, sum(access in stay for access in all_of_them[:first])) for phase, first in phases)
+
+
+def _witnessed(recorder: tracers.Tracing, record: RunRecord, tree: FileTree, config: ImageConfig) -> RunRecord:
+    """Add what a witness saw and the tracer did not, and say so."""
+    if not isinstance(recorder, witness.Recorder):
+        return record
+    found = witness.holes(recorder.witnessed(), record, tree, config)
+    return replace(record, accesses=(*record.accesses, *found), flags=(*record.flags, *witness.flags(found)))
 
 
 def origin_of(image: Image) -> Origin:

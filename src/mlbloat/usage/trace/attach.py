@@ -29,7 +29,7 @@ def attach(name: str, seconds: float | None, say: Say) -> RunRecord:
         opened.callback(os.close, ended)
         covered = mounted_over(container)
         begun = time.monotonic()
-        with recorder.serve(descriptor):
+        with recorder.serve("events", descriptor):
             programs, files = loaded_by(container)
             until = "until Ctrl-C or its end" if seconds is None else f"for {seconds:g} s; Ctrl-C ends it sooner"
             say(f"watching {container.engine}:{container.name} (image {container.image}) {until}")

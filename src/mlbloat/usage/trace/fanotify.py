@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mlbloat.errors import EngineError
-from mlbloat.model.use import Access, Action
+from mlbloat.model.use import Access, Action, Phase
+from mlbloat.runtime import Means
+from mlbloat.usage.trace.notes import Notes
 from mlbloat.usage.trace.outside import Attempts
 
 name = "fanotify"
@@ -28,8 +30,9 @@ _EVENT = struct.Struct("=IBBHQii")
 """struct fanotify_event_metadata: length, version, reserved, its own length, mask, descriptor, process."""
 _OPEN_EXEC, _OVERFLOW = 0x1000, 0x4000
 _DELETED = b" (deleted)"
-_READ_BYTES = 1 << 16
-_MAX_ACCESSES = 1_000_000
+_READ_BYTES = 128 * _EVENT.size
+"""Each event of a read is an open file, of which a process may have a thousand; what does not fit is lost."""
+_WITNESS_SECONDS = 0.25
 _JOIN_SECONDS = 20.0
 
 
@@ -43,38 +46,53 @@ def problem() -> str:
 
 
 class Recorder:
-    """The listener of one run. Collects accesses in the order of their first use."""
+    """The listener of one run. Collects accesses in the order of their first use.
+
+    As a witness beside another tracer it reads now and then only, and nothing from before the command was executed.
+    """
 
     calls: frozenset[str] = frozenset()
-    watches = True
+    means: tuple[Means, ...] = ("events",)
 
-    def __init__(self) -> None:
-        self._accesses: dict[tuple[bytes, Action], None] = {}
-        self.outside = Attempts()
-        self._lost = self._full = False
-        self._done = False
+    def __init__(self, *, witness: bool = False) -> None:
+        if witness:
+            self.means = ("witness",)
+        self._notes = Notes()
+        self._begun = not witness
+        self._every_seconds = _WITNESS_SECONDS if witness else None
+        self._lost = self._done = False
+        self._descriptor: int | None = None
+        self._reading = threading.Lock()
+
+    @property
+    def outside(self) -> Attempts:
+        return self._notes.outside
 
     def accesses(self) -> tuple[Access, ...]:
         """Return what was opened; complete when serving ended."""
-        return tuple(Access(os.fsdecode(path), action) for path, action in self._accesses)
+        return self._notes.accesses()
+
+    def phases(self) -> tuple[tuple[Phase, int], ...]:
+        return self._notes.phases()
+
+    def enter(self, phase: Phase) -> None:
+        """Note where a phase begins: what is in the queue by now belongs to the one before."""
+        with self._reading:
+            if self._descriptor is not None:
+                self._drain(self._descriptor)
+            self._notes.enter(phase)
 
     def flags(self) -> tuple[str, ...]:
         """Say what this tracer cannot see, and what it lost."""
-        sentences = (
-            (True, BLIND),
-            (
-                self._lost,
-                "events were lost, because they came faster than they were read; run it again, or take seccomp",
-            ),
-            (self._full, f"it opened more than {_MAX_ACCESSES} distinct paths; the rest was not recorded"),
-        )
-        return tuple(sentence for holds, sentence in sentences if holds)
+        lost = "events were lost, because they came faster than they were read; run it again, or take seccomp"
+        return (BLIND, *((lost,) if self._lost else ()), *self._notes.flags())
 
     @contextlib.contextmanager
-    def serve(self, descriptor: int) -> Iterator[None]:
+    def serve(self, means: Means, descriptor: int) -> Iterator[None]:
         """Read events until the run is over, then what is left of them."""
         wake, woken = os.pipe()
-        thread = threading.Thread(target=self._serve, args=(descriptor, wake), name="tracer", daemon=True)
+        self._descriptor = descriptor
+        thread = threading.Thread(target=self._serve, args=(descriptor, wake), name=means, daemon=True)
         thread.start()
         try:
             yield
@@ -90,19 +108,20 @@ class Recorder:
         try:
             over = False
             while not over:
-                ready, _, _ = select.select([descriptor, wake], [], [])
-                over = wake in ready
-                while events := self._read(descriptor):
-                    self._note_all(events)
+                watched = [wake] if self._every_seconds else [descriptor, wake]
+                over = wake in select.select(watched, [], [], self._every_seconds)[0]
+                with self._reading:
+                    self._drain(descriptor)
             self._done = True
         finally:
-            os.close(descriptor)
+            with self._reading:
+                self._descriptor = None
+                os.close(descriptor)
 
-    def _read(self, descriptor: int) -> bytes:
-        try:
-            return os.read(descriptor, _READ_BYTES)
-        except BlockingIOError:
-            return b""
+    def _drain(self, descriptor: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while events := os.read(descriptor, _READ_BYTES):
+                self._note_all(events)
 
     def _note_all(self, events: bytes) -> None:
         position = 0
@@ -121,12 +140,11 @@ class Recorder:
     def _note(self, mask: int, mode: int, path: bytes) -> None:
         if not path.startswith(b"/") or b"/merged/" in path:
             return  # what the runtime did to set the container up went through another mount
+        self._begun = self._begun or bool(mask & _OPEN_EXEC)
         action = Action.OPENED
         if mask & _OPEN_EXEC:
             action = Action.EXECUTED
         elif stat.S_ISDIR(mode):
             action = Action.LISTED
-        if len(self._accesses) >= _MAX_ACCESSES:
-            self._full = True
-            return
-        self._accesses[path.removesuffix(_DELETED), action] = None
+        if self._begun:
+            self._notes.add(path.removesuffix(_DELETED), action)

@@ -2,6 +2,7 @@
 
 Format history: 1, first. `accesses` are [action, path] in the order of first use; a path that is not UTF-8 is written
 as [action, base64 of its bytes, true]. Text above 1 MiB is compressed by gzip.
+2: `phases` are [phase, number of the first access that is new in it], in the order of time.
 What a run printed is not kept: it may be large, and it may be secret.
 """
 
@@ -10,15 +11,16 @@ import gzip
 import os
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from mlbloat.errors import UsageError
-from mlbloat.model.use import Access, Action, Origin, RunRecord
+from mlbloat.model.use import Access, Action, Origin, Phase, RunRecord
 
 KIND = "mlbloat.profile"
-FORMAT = 1
+FORMAT = 2
+_READABLE = (1, 2)
 _LIMIT_BYTES = 1 << 30
 _LARGE_BYTES = 1 << 20
 _GZIP = b"\x1f\x8b"
@@ -46,6 +48,7 @@ class _Run(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     gpus: tuple[str, ...] = ()
     image: _Image | None = None
     accesses: tuple[_Access, ...] = ()
+    phases: tuple[tuple[Phase, Annotated[int, msgspec.Meta(ge=0)]], ...] = ()
 
 
 class _Profile(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -83,9 +86,10 @@ def load_profile(path: Path) -> tuple[RunRecord, ...]:
         head = msgspec.json.decode(content, type=_Head)
         if head.kind != KIND:
             raise UsageError(f"cannot use {path} as a profile: it is none; record one with mlbloat trace")
-        if head.format != FORMAT:
+        if head.format not in _READABLE:
+            known = " and ".join(map(str, _READABLE))
             raise UsageError(
-                f"cannot use profile {path}: its format is {head.format}, this mlbloat reads {FORMAT}; record it again"
+                f"cannot use profile {path}: its format is {head.format}, this mlbloat reads {known}; record it again"
             )
         profile = msgspec.json.decode(content, type=_Profile)
         return tuple(_loaded(run) for run in profile.runs)
@@ -119,6 +123,7 @@ def _saved(record: RunRecord) -> _Run:
         gpus=record.gpus,
         image=None if record.origin is None else _Image(id=record.origin.id, diff_ids=record.origin.diff_ids),
         accesses=tuple(_saved_access(access) for access in record.accesses),
+        phases=record.phases,
     )
 
 
@@ -143,6 +148,7 @@ def _loaded(run: _Run) -> RunRecord:
         gpus=run.gpus,
         origin=None if run.image is None else Origin(id=run.image.id, diff_ids=run.image.diff_ids),
         accesses=tuple(_loaded_access(access) for access in run.accesses),
+        phases=run.phases,
     )
 
 

@@ -14,12 +14,13 @@ import threading
 from collections.abc import Callable, Iterator
 
 from mlbloat.errors import EngineError
-from mlbloat.model.use import Access, Action
-from mlbloat.runtime import kernel_version
+from mlbloat.model.use import Access, Action, Phase
+from mlbloat.runtime import Means, kernel_version
 from mlbloat.usage.trace.calls import BY_NUMBER, CALLS, CONNECT, CWD, NAMES, TIMERS, Call
 from mlbloat.usage.trace.interpreters import MAX_INTERPRETERS
 from mlbloat.usage.trace.memory import Memory
 from mlbloat.usage.trace.names import Names
+from mlbloat.usage.trace.notes import MAX_ACCESSES, Notes
 from mlbloat.usage.trace.outside import ADDRESS_BYTES, Attempts
 from mlbloat.usage.trace.root import Root
 
@@ -42,8 +43,6 @@ _ANSWER = struct.Struct("=QqiI")
 """struct seccomp_notif_resp: id, value, error, flags."""
 _IDENTITY = struct.Struct("=Q")
 
-MAX_ACCESSES = 1_000_000
-"""Distinct paths that are kept of one run; a flag says when there were more. Made-up names must not fill our memory."""
 _JOIN_SECONDS = 20.0
 _NICENESS = -15
 _AT_FDCWD = 0xFFFFFF9C
@@ -83,19 +82,18 @@ class Recorder:
     """The listener of one run. Collects accesses in the order of their first use."""
 
     calls = NAMES
-    watches = False
+    means: tuple[Means, ...] = ("calls",)
 
-    def __init__(self) -> None:
-        self._accesses: list[tuple[bytes, Action]] = []
-        self._seen: dict[Action, set[bytes]] = {action: set() for action in Action}
+    def __init__(self, notes: Notes | None = None) -> None:
+        self._notes = notes or Notes()
+        self._seen = self._notes.seen
         self._simple = self._simple_calls()
         self._names = Names()
         self._memory = Memory()
         self._root = Root()
         self._executed: set[bytes] = set()
-        self.outside = Attempts()
         self._begun = False
-        self._timer = self._full = False
+        self._timer = False
         self._unread = 0
         self._serving = self._done = False
         self._others: list[Recorder] = []
@@ -103,9 +101,17 @@ class Recorder:
 
     def accesses(self) -> tuple[Access, ...]:
         """Return what was named; complete when serving ended."""
-        mine = (Access(os.fsdecode(path), action) for path, action in self._accesses)
-        theirs = (access for other in self._others for access in other.accesses())
-        return tuple(dict.fromkeys((*mine, *theirs)))
+        return self._notes.accesses()
+
+    def phases(self) -> tuple[tuple[Phase, int], ...]:
+        return self._notes.phases()
+
+    def enter(self, phase: Phase) -> None:
+        self._notes.enter(phase)
+
+    @property
+    def outside(self) -> Attempts:
+        return self._notes.outside
 
     def flags(self) -> tuple[str, ...]:
         """Say what this tracer may have missed or changed in this run."""
@@ -119,7 +125,7 @@ class Recorder:
                 "it set a timer: a signal that interrupts a traced call may make it fail with EINTR, "
                 "which does not happen without tracing",
             ),
-            (self._full, f"it named more than {MAX_ACCESSES} distinct paths; the rest was not recorded"),
+            (self._notes.full, f"it named more than {MAX_ACCESSES} distinct paths; the rest was not recorded"),
             (
                 bool(self._unread),
                 f"{self._unread} names could not be read from the memory of its processes, so files that it used may "
@@ -129,12 +135,11 @@ class Recorder:
         return tuple(sentence for holds, sentence in sentences if holds)
 
     @contextlib.contextmanager
-    def serve(self, descriptor: int) -> Iterator[None]:
+    def serve(self, means: Means, descriptor: int) -> Iterator[None]:
         """Answer until every process under the filter ended."""
         if self._serving:
-            self._others.append(Recorder())
-            self._others[-1].outside = self.outside
-            with self._others[-1].serve(descriptor):
+            self._others.append(Recorder(self._notes))
+            with self._others[-1].serve(means, descriptor):
                 yield
             return
         self._serving = True
@@ -148,7 +153,7 @@ class Recorder:
             thread.join(_JOIN_SECONDS)
             if not thread.is_alive():
                 os.close(wake)
-        if self._unread and not self._accesses:
+        if self._unread and not self._notes.any:
             raise EngineError(
                 "cannot trace: the memory of the processes may not be read; run as root with the capability SYS_PTRACE "
                 "(in a container: --cap-add SYS_PTRACE)"
@@ -289,16 +294,12 @@ class Recorder:
         for name in (path, self._names.behind_links(path)):
             if name is None or name in seen:
                 continue
-            if len(self._accesses) >= MAX_ACCESSES:
-                self._full = True
-                return True
             try:
                 # Had the thread died while we read, its number might already be another's.
                 fcntl.ioctl(listener, _ID_VALID, _IDENTITY.pack(identity))
             except OSError:
                 return False
-            seen.add(name)
-            self._accesses.append((name, action))
+            self._notes.add(name, action)
         return True
 
     def _follow_links(self, name: str, thread: int, arguments: list[int], paths: list[bytes | None]) -> None:

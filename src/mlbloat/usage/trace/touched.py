@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mlbloat.model.filetree import FileTree, Kind
 from mlbloat.model.image import ImageConfig
-from mlbloat.model.use import Action, Level, Reason, RunRecord, Use
+from mlbloat.model.use import Action, Level, Phase, Reason, RunRecord, Use
 from mlbloat.usage.trace.interpreters import MAX_INTERPRETERS, interpreter_in
 from mlbloat.usage.trace.listed import Listings
 
@@ -18,6 +18,14 @@ _REASONS = {
 """A directory that was listed was itself looked up; LISTED is the reason of what is in it."""
 
 
+_DOING = {
+    Phase.START: "when it started",
+    Phase.READY: "when it was ready",
+    Phase.REQUESTS: "when it was asked",
+    Phase.STOP: "when it stopped",
+}
+
+
 def uses_of(records: tuple[RunRecord, ...], tree: FileTree, config: ImageConfig) -> tuple[Use, ...]:
     """Return what the runs used, in the order of first use: the files, the links that lead to them, what the kernel
     opened for them, and what lies in the directories that they listed.
@@ -25,9 +33,12 @@ def uses_of(records: tuple[RunRecord, ...], tree: FileTree, config: ImageConfig)
     listings = Listings(tree, config)
     found: dict[Use, None] = {}
     for record in records:
-        by = f"run '{record.name}'"
+        by = run = f"run '{record.name}'"
         named = listings.of(record)
+        phases = {first: phase for phase, first in record.phases} if len(record.phases) > 1 else {}
         for number, access in enumerate(record.accesses):
+            if number in phases:
+                by = f"{run} ({_DOING[phases[number]]})"
             found |= dict.fromkeys(_uses(tree, access.path, _REASONS[access.action], by))
             if access.action is Action.EXECUTED:
                 found |= dict.fromkeys(_opened_by_the_kernel(tree, access.path))

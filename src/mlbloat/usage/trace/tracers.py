@@ -4,9 +4,9 @@ from types import ModuleType
 from typing import Protocol
 
 from mlbloat.errors import EngineError, UsageError
-from mlbloat.model.use import Access
+from mlbloat.model.use import Access, Phase
 from mlbloat.runtime import Listener
-from mlbloat.usage.trace import fanotify, seccomp
+from mlbloat.usage.trace import fanotify, seccomp, witness
 from mlbloat.usage.trace.outside import Attempts
 
 TRACERS: tuple[ModuleType, ...] = (seccomp, fanotify)
@@ -28,6 +28,9 @@ class Tracing(Listener, Protocol):
     def accesses(self) -> tuple[Access, ...]:
         """What the run named, in the order of first use."""
 
+    def phases(self) -> tuple[tuple[Phase, int], ...]:
+        """Each phase that the run entered, with the number of the first access that is new in it."""
+
     def flags(self) -> tuple[str, ...]:
         """What this recording may have missed or changed."""
 
@@ -41,7 +44,7 @@ def choose(name: str, *, watched_only: bool = False) -> ModuleType:
     if not tracers:
         raise UsageError(f"cannot trace with {name!r}: there is no tracer of that name; take auto, {known}")
     if watched_only:
-        tracers = [tracer for tracer in tracers if tracer.Recorder.watches]
+        tracers = [tracer for tracer in tracers if "events" in tracer.Recorder.means]
     if not tracers:
         raise UsageError(
             f"cannot trace with {name} what another engine starts, only watch its file system; take --tracer auto, or "
@@ -54,3 +57,10 @@ def choose(name: str, *, watched_only: bool = False) -> ModuleType:
             return tracer
         missing.append(f"{tracer.name}: {problem}")
     raise EngineError(f"cannot trace here: {'; '.join(missing)}")
+
+
+def recorder(tracer: ModuleType) -> Tracing:
+    """Return the listener for one run, with a witness beside it where it may have one."""
+    watched = tracer is seccomp and not fanotify.problem()
+    started: Tracing = witness.Recorder() if watched else tracer.Recorder()
+    return started
