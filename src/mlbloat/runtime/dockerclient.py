@@ -42,15 +42,25 @@ def connect(timeout_seconds: int) -> "Iterator[DockerClient]":
 
 def version_at(path: str) -> str:
     """Ask the engine at a socket which it is; OSError and ValueError when it does not answer."""
+    document = _answer(path, "/version")
+    return f"daemon {document['Version']}, API {document['ApiVersion']}"
+
+
+def storage_at(path: str) -> str:
+    """Ask the engine at a socket for the directory that its containers write to."""
+    return str(_answer(path, "/info")["DockerRootDir"])
+
+
+def _answer(path: str, question: str) -> dict[str, Any]:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(_ANSWER_SECONDS)
         connection.connect(path)
-        connection.sendall(b"GET /version HTTP/1.0\r\nHost: docker\r\n\r\n")
+        connection.sendall(f"GET {question} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
         answer = b""
         while chunk := connection.recv(1 << 16):
             answer += chunk
-    document = json.loads(answer.partition(b"\r\n\r\n")[2])
-    return f"daemon {document['Version']}, API {document['ApiVersion']}"
+    document: dict[str, Any] = json.loads(answer.partition(b"\r\n\r\n")[2])
+    return document
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 It starts its containers itself, so no system call of them can be stopped: their file system is watched instead.
 """
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -38,7 +39,11 @@ def devices(gpus: tuple[str, ...]) -> Devices | None:
 
 def run(container: Container, rootfs: Path, scratch: Path, listener: Listener | None = None) -> Outcome:
     """Run a container of an image that the engine has, or of one made of these files, which is removed again."""
-    return foreign.run("docker", container, rootfs, scratch, listener, host=_host())
+    host = _host()
+    disk = ""
+    with contextlib.suppress(OSError, ValueError, KeyError):  # then its disk is not watched
+        disk = dockerclient.storage_at(host.removeprefix("unix://"))
+    return foreign.run("docker", container, rootfs, scratch, listener, host=host, disk=disk)
 
 
 def _host() -> str:

@@ -107,5 +107,6 @@ def spec_of(container: Container, rootfs: Path, directory: str, listener: Listen
         "gpus": list(conditions.gpus),
         "image": container.image,
         "host": "",
+        "disks": [directory] if os.path.isdir(directory) else [],
         "search": [],
     }

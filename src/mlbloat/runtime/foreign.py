@@ -28,9 +28,11 @@ def run(
     *,
     program: str = "",
     host: str = "",
+    disk: str = "",
 ) -> Outcome:
     """Let a launcher order a container from an engine, over the files of `rootfs`."""
     directory = tempfile.mkdtemp(prefix="run-", dir=scratch.absolute())
     spec = spec_of(container, rootfs, directory, listener)
     spec |= {"engine": engine, "program": program, "host": host, "search": [path for path in sys.path if path]}
+    spec["disks"] += [disk] if os.path.isdir(disk) else []
     return refuse_unexecuted(container, process.launch(spec, container, listener))

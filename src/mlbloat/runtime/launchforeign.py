@@ -75,15 +75,18 @@ def run(spec: Spec, control: socket, orders: socket, container: Foreign) -> None
         late = "events" in spec["means"] and not root
         if late and first:
             _watch(f"/proc/{first}/root", control)
-        ended = _descriptor(first)
+        ended, groups = _descriptor(first), controlgroup.of_process(first)
         send(control, {"child": first}, ended)
         with contextlib.suppress(OSError):  # it has ended: then nothing can be asked there
             kernel.enter_network_namespace(first)
         send(control, {"started": began, "flags": [_LATE] if late else []})
         attend(ended, orders, container.execute, container.others)
         at = time.monotonic()
+        # At once: the engine takes the control group away, and does not always note itself why something was killed.
+        killed = controlgroup.memory_flags(groups, spec["memory_bytes"])
         result = container.finish()
-        flags = [*result.flags, *([controlgroup.killed(spec["memory_bytes"])] if result.out_of_memory else [])]
+        killed = killed or ([controlgroup.killed(spec["memory_bytes"])] if result.out_of_memory else [])
+        flags = [*result.flags, *killed]
         at = at if result.seconds is None else began + result.seconds
         send(control, {"ended": result.exit, "at": at, "flags": flags})
 

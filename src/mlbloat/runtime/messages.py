@@ -60,6 +60,8 @@ class Spec(TypedDict):
     """Id of the image, for engines that may hold it."""
     host: str
     """Address of the docker engine."""
+    disks: list[str]
+    """Directories on the disks that the run may fill."""
     search: list[str]
     """Where its client is, for Python to import."""
 

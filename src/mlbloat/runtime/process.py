@@ -35,6 +35,10 @@ GRACE_SECONDS = 5.0
 _REMOVAL_SECONDS = 120.0
 """For another engine to remove a container: it may be busy, and what is not waited for stays."""
 
+_LEAST_FREE_BYTES = 1 << 30
+"""Of the disk that a run writes to; a run that takes more is ended, before everybody else has none."""
+_LOOK_SECONDS = 0.25
+
 _START = """
 import sys, types
 sys.path.insert(0, sys.argv[4])
@@ -66,6 +70,16 @@ def ask(question: Spec) -> str:
     with _Launch(question, nobody, None) as running:
         running.watch()
     return running.answer
+
+
+def least_free_bytes(directory: str) -> int:
+    """Return below which free space of a disk a run is ended: what is scarce already is not all taken by it."""
+    return min(_LEAST_FREE_BYTES, _free_bytes(directory) // 2)
+
+
+def _free_bytes(directory: str) -> int:
+    found = os.statvfs(directory)
+    return found.f_bavail * found.f_frsize
 
 
 def remove(directory: Path) -> None:
@@ -131,6 +145,8 @@ class _Launch:
         self._deadline = time.monotonic() + SET_UP_SECONDS
         self._steps = [self._ask_command, self._ask_launcher, self._kill]
         self._removal_seconds = _REMOVAL_SECONDS if spec["engine"] in ("docker", "podman") else 2 * GRACE_SECONDS
+        self._least_free = {place: least_free_bytes(place) for place in spec["disks"]}
+        self._full = ""
         self.answer = ""
 
     def __enter__(self) -> Self:
@@ -166,13 +182,21 @@ class _Launch:
             for stream in (self.stdout, self.stderr):
                 selector.register(stream.source, selectors.EVENT_READ, stream.read)
             while self._talking or selector.get_map():
-                for key, _ in selector.select(max(0.0, self._deadline - time.monotonic())):
+                left = max(0.0, self._deadline - time.monotonic())
+                for key, _ in selector.select(min(left, _LOOK_SECONDS) if self._least_free else left):
                     key.data()
+                self._look_at_disks()
                 self._forget_closed(selector)
                 if time.monotonic() >= self._deadline:
                     if not self._talking:
                         break  # somebody outside of the container holds its output open
                     self._time_is_over()
+
+    def _look_at_disks(self) -> None:
+        for place, least in self._least_free.items():
+            if not self._full and _free_bytes(place) < least:
+                self._full = place
+                self._ask_launcher()
 
     def _forget_closed(self, selector: selectors.BaseSelector) -> None:
         for stream in (self.stdout, self.stderr):
@@ -266,6 +290,11 @@ class _Launch:
         """Return how the command ended, or raise what kept it from running."""
         if self._failure is not None and self._failure["failed"] == "command":
             raise RunError(f"cannot run {self._container.argv[0]!r}: {self._failure.get('text', '')}")
+        if self._full:
+            raise RunError(
+                f"cannot run {self._container.argv[0]!r}: the disk of {self._full} was nearly full, so the run was "
+                "ended; let it write less, or to a directory of another disk (`mounts`), or set TMPDIR to a larger disk"
+            )
         if self._failure is not None:
             raise EngineError(f"cannot start a container: {self._failure.get('text', '')}")
         if not self._started:
