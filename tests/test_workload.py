@@ -135,7 +135,7 @@ def test_a_command_is_a_workload_with_one_run() -> None:
         ("profil: []", "the top level: object contains unknown field `profil`; known keys: image, profile, verify"),
         ("profile: [{runn: [a]}]", "profile[0]: object contains unknown field `runn`; known keys: name, run"),
         ("profile: [{expect: {exitt: 1}}]", "profile[0].expect: object contains unknown field `exitt`"),
-        ("profile: [{run: ls -l}]", "profile[0].run: expected `array | null`, got `str`"),
+        ("profile: [{run: ls -l}]", "profile[0].run: expected a list or nothing, got text"),
         ("profile: [{run: []}]", "profile[0] has an empty `run`"),
         ("profile: [{run: [a], args: [b]}]", "has both `run` and `args`"),
         ("profile: [{timeout_seconds: 0}]", "give a number above 0"),
@@ -175,7 +175,7 @@ def test_a_command_is_a_workload_with_one_run() -> None:
         ("keep: [app/**]", "must start with /"),
         ("a: [", "not YAML"),
         ("", "it is empty"),
-        ("[]", "the top level: expected `object`, got `array`"),
+        ("[]", "the top level: expected a mapping, got a list"),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_line_that_names_the_place(text: str, says: str) -> None:

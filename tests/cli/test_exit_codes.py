@@ -450,3 +450,25 @@ def test_a_standard_output_that_is_closed_is_one_line(report_file: Path) -> None
     ended = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
     assert ended.returncode == 1
     assert ended.stderr.startswith("mlbloat: cannot write to standard output: it is closed")
+
+
+def test_a_scratch_directory_that_is_not_there_is_said(
+    mlbloat: Mlbloat, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TMPDIR", f"{tmp_path}/none")
+    ended = mlbloat("scan", f"dir:{tmp_path}")
+    assert (ended.exit, "there is no such directory; make it" in one_line(ended)) == (2, True)
+
+
+def test_a_report_that_is_not_there_is_not_looked_for_in_engines(mlbloat: Mlbloat) -> None:
+    ended = mlbloat("check", "no-such-report.json", "--max-size", "1GB")
+    assert one_line(ended) == "cannot read no-such-report.json: no such file or directory; check the path"
+
+
+@pytest.mark.parametrize("lines", [0, 1, 100])
+@pytest.mark.parametrize("scheme", ["", "docker-archive:", "oci-archive:"])
+def test_a_file_that_is_no_archive_is_called_so(mlbloat: Mlbloat, tmp_path: Path, scheme: str, lines: int) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a tar\n" * lines)
+    ended = mlbloat("scan", f"{scheme}{path}")
+    assert (ended.exit, "it is no image archive" in one_line(ended)) == (1, True)

@@ -6,7 +6,8 @@ from pathlib import Path
 from mlbloat.errors import ImageNotFoundError, UsageError
 
 _SCHEME = re.compile(r"([a-z][a-z0-9-]*):(?://)?(.*)", re.DOTALL)
-_ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst")
+_FILE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".json")
+"""Of archives, and of saved reports, which some commands take as well."""
 
 
 def split_scheme(reference: str, schemes: tuple[str, ...]) -> tuple[str, str]:
@@ -36,4 +37,4 @@ def is_path(reference: str) -> bool:
     if Path(reference).exists() or reference.startswith(("/", "./", "../")) or reference in (".", ".."):
         return True
     path, _, _ = reference.partition(":")
-    return path.endswith(_ARCHIVE_SUFFIXES)
+    return path.endswith(_FILE_SUFFIXES)

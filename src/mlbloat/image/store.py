@@ -12,7 +12,7 @@ from mlbloat.image.stored import Question
 from mlbloat.image.unpack import decoder_of, unpack
 from mlbloat.model.digest import Digest
 from mlbloat.model.filetree import FileTree, Kind
-from mlbloat.tarstream import TarLayer, Window, index
+from mlbloat.tarstream import BLOCK, TarLayer, Window, begins, index
 
 
 class Store(Protocol):
@@ -64,11 +64,21 @@ def open_archive(path: Path, question: Question) -> Archive:
             meter=question.meter,
         )
         window = unpacked.tar
+    _require_tar(window, question)
     tar = TarLayer(tar=window, name=question.reference, limits=question.limits)
     with window.open() as stream:
         entries = index(stream, name=question.reference, limits=question.limits, budget=question.budget)
     tree = merge([entries], LayerContents((tar,)), question.reference, limits=question.limits)
     return Archive(window, tar, tree, question.reference)
+
+
+def _require_tar(window: Window, question: Question) -> None:
+    """Tell a file that never was an archive from one that is damaged further on."""
+    if not begins(window.first(BLOCK)):
+        raise BadImageError(
+            f"cannot read {question.reference}: it is no image archive, as it does not begin like a tar; "
+            "give what `docker save` or `skopeo copy` wrote"
+        )
 
 
 def read(store: Store, name: str, question: Question) -> bytes:

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
 from msgspec import structs
 
 from mlbloat.model.filetree import Entry, FileTree, Kind
@@ -217,6 +215,9 @@ def _loaded(tree: FileTree, programs: tuple[str, ...]) -> frozenset[str]:
 
 def _needed(tree: FileTree, entry: Entry) -> tuple[str, ...]:
     """Names of the interpreter and the libraries that an ELF file asks for; none for what is not one."""
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
     with tree.open(entry) as stream:
         if stream.read(4) != b"\x7fELF":
             return ()

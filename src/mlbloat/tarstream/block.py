@@ -51,6 +51,16 @@ def parse(block: bytes) -> Block:
     return Block(name, number(mode), number(uid), number(gid), number(size), _integer(mtime), kind, text(link), device)
 
 
+def begins(start: bytes) -> bool:
+    """Tell whether the first block of a file is that of a tar; an empty tar begins with zeros, a text has none."""
+    if len(start) < BLOCK:
+        return b"\0" in start
+    try:
+        return not start.strip(b"\0") or bool(parse(start))
+    except BrokenTarError:
+        return False
+
+
 def _checks(block: bytes, checksum: int) -> bool:
     """Compare with the sum of the bytes, taken as unsigned, or as signed by some old writers."""
     # Adler-32 has the sum of the bytes in its lower half, modulo 65521, which 512 bytes below 128 do not reach.

@@ -1,5 +1,6 @@
 """Read a workload file: what to profile, what must hold afterwards (docs/workload.md)."""
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -80,10 +81,25 @@ def _ignore(entry: document.Ignore, origin: str) -> Ignore:
     return Ignore(rule=entry.rule, reason=entry.reason.strip(), path=entry.path, until=entry.until)
 
 
+_PLAIN_TYPES = {
+    "object": "a mapping",
+    "array": "a list",
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "null": "nothing",
+}
+_TYPE = "|".join(_PLAIN_TYPES)
+_TYPES = re.compile(rf"`((?:{_TYPE})(?: \| (?:{_TYPE}))*)`")
+"""What msgspec calls the kinds of values, for a reader of YAML."""
+
+
 def _where(error: msgspec.ValidationError) -> str:
     """msgspec says "… - at `$.profile[0].expect`": put the place first and list the keys that are known there."""
     text, _, place = str(error).partition(" - at `$")
     place = place.strip("`.").replace("key in ", "") or "the top level"
+    text = _TYPES.sub(lambda found: " or ".join(_PLAIN_TYPES[kind] for kind in found[1].split(" | ")), text)
     hint = f"; known keys: {', '.join(document.keys_at(place))}" if "unknown field" in text else "; correct it"
     return f"{place}: {text[0].lower()}{text[1:]}{hint}"
 
