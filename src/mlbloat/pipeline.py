@@ -130,6 +130,7 @@ def slim(
             report=proving.with_result(report, original.image, proof, str(places[0]), flags),
             failure=failure,
             dockerfile={wanted.dockerfile: recipe.text, **recipe.files} if wanted.dockerfile else {},
+            advice=proving.advice(original.image, original.tree, analysis.inventory, proof, report, wanted),
             sbom=_sbom(analysis, proof, str(places[0]), talk) if wanted.sbom and not failure else "",
             prefetch=slimming.prefetch_paths(analysis.records, original.tree),
         )

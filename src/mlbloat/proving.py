@@ -180,10 +180,23 @@ def missed_at_start(config: ImageConfig, tree: FileTree, slim: FileTree, run: Ru
 
 
 def dockerfile(image: Image, tree: FileTree, plan: slimming.Plan, name: str) -> slimming.DockerfileResult:
-    """Build the slimmed Dockerfile; only an image of an engine or a registry has a name that FROM takes."""
+    """Build the slimmed Dockerfile."""
+    return slimming.slimmed_dockerfile(image, tree, plan, base=_base(image), list_name=f"{name}.removed")
+
+
+def advice(
+    image: Image, tree: FileTree, inventory: Inventory, proof: Proof, report: Report, wanted: slimming.SlimOptions
+) -> str:
+    """Say what could be left out as a whole when what the slim image holds is needed; empty when nobody asked."""
+    if not wanted.advice:
+        return ""
+    return slimming.lean_dockerfile(image, tree, inventory, proof.plan.kept, report.findings, base=_base(image))
+
+
+def _base(image: Image) -> str:
+    """Return what FROM takes: only an image of an engine or a registry has such a name."""
     scheme, _, place = image.reference.partition(":")
-    base = place if scheme in ("docker", "podman", "registry") else ""
-    return slimming.slimmed_dockerfile(image, tree, plan, base=base, list_name=f"{name}.removed")
+    return place if scheme in ("docker", "podman", "registry") else ""
 
 
 def slim_flags(proof: Proof) -> tuple[str, ...]:

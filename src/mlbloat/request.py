@@ -42,6 +42,8 @@ class Slimmed:
     """Why the slim image was not published; empty when it was."""
     dockerfile: Mapping[str, str]
     """Files of the slimmed Dockerfile, name to text; empty when none was asked for."""
+    advice: str = ""
+    """A Dockerfile; empty when none was asked for."""
     sbom: str = ""
     """CycloneDX; empty when none was asked for."""
     prefetch: tuple[str, ...] = ()

@@ -51,7 +51,7 @@ def test_the_original_removes_by_itself_and_what_that_needs_goes_last(tmp_path: 
     assert made.text == (
         "# The slim image of app:1: the original without 8 of its files, which nothing reaches.\n"
         "# removed.txt names them and has to be in the build context. Written by mlbloat, --keep safe.\n"
-        "# hadolint global ignore=DL3002,DL3025,DL3048,DL3066,DL3067\n"
+        "# hadolint global ignore=DL3002,DL3025,DL3048,DL3059,DL3066,DL3067\n"
         "FROM app:1 AS full\n"
         "USER 0:0\n"
         'COPY ["removed.txt", "/mlbloat-removed.txt"]\n'

@@ -9,13 +9,17 @@ if TYPE_CHECKING:
     from mlbloat.pipeline import Slimmed
 
 
-def write(result: "Slimmed", dockerfile: Path | None, sbom: Path | None, prefetch: Path | None) -> None:
+def write(
+    result: "Slimmed", dockerfile: Path | None, advice: Path | None, sbom: Path | None, prefetch: Path | None
+) -> None:
     """Write what was asked for besides the image."""
     from mlbloat.slim import prefetch_list
 
     if dockerfile is not None:
         for file, text in result.dockerfile.items():
             output.write_file(dockerfile.with_name(file), text)
+    if advice is not None:
+        output.write_file(advice, result.advice)
     if sbom is not None:
         output.write_file(sbom, result.sbom)
     if prefetch is not None:

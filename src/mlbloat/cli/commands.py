@@ -74,6 +74,7 @@ def slim(
     workload: options.WorkloadFile = None,
     profile: options.Profiles = None,
     dockerfile: options.Dockerfile = None,
+    advice: options.Advice = None,
     sbom: options.Sbom = None,
     restore: options.Restore = "",
     prefetch: options.Prefetch = None,
@@ -101,7 +102,7 @@ def slim(
     from mlbloat.slim import SlimOptions, parse_method
 
     wanted = output.outputs(outputs)
-    extras = [path for path in (dockerfile, sbom, prefetch) if path is not None]
+    extras = [path for path in (dockerfile, advice, sbom, prefetch) if path is not None]
     for path in extras:
         output.check_writable(path)
     asked = options.request(
@@ -131,12 +132,13 @@ def slim(
             labels=labels,
             repair_rounds=repair,
             dockerfile="" if dockerfile is None else dockerfile.name,
+            advice=advice is not None,
             sbom=sbom is not None,
             restore=restore,
         ),
     )
     if not result.failure:
-        beside.write(result, dockerfile, sbom, prefetch)
+        beside.write(result, dockerfile, advice, sbom, prefetch)
     output.write(result.report, wanted)
     if result.failure:
         raise VerificationError(result.failure)

@@ -136,6 +136,12 @@ Timeout = Annotated[
 Dockerfile = Annotated[
     Path | None, typer.Option("--dockerfile", metavar="FILE", help="Write a Dockerfile that makes the slim image.")
 ]
+Advice = Annotated[
+    Path | None,
+    typer.Option(
+        "--advice", metavar="FILE", help="Write a Dockerfile that leaves out whole packages and caches, with the bytes."
+    ),
+]
 Sbom = Annotated[
     Path | None, typer.Option("--sbom", metavar="FILE", help="Write a CycloneDX list of what is in the slim image.")
 ]

@@ -84,7 +84,7 @@ def stanza(text: bytes) -> Stanza | None:
         recommends=relations(paragraph.get("Recommends", "")),
         provides=tuple(name for group in relations(paragraph.get("Provides", "")) for name, _ in group),
         conffiles=tuple(line.split()[0] for line in paragraph.get("Conffiles", "").split("\n") if line.strip()),
-        essential="yes" in (paragraph.get("Essential"), paragraph.get("Protected")),
+        essential="yes" in map(paragraph.get, ("Essential", "Protected", "Important")),
         section=paragraph.get("Section", "").rpartition("/")[2],
     )
 

@@ -4,6 +4,7 @@ Only deletions: every entry that survives is copied block by block from the orig
 """
 
 from mlbloat.model.plan import LayerPlan, Plan
+from mlbloat.slim.advice import lean_dockerfile
 from mlbloat.slim.compress import Method, parse_method
 from mlbloat.slim.databases import cut_databases
 from mlbloat.slim.destination import (
@@ -41,6 +42,7 @@ __all__ = [
     "cut_databases",
     "cyclonedx",
     "emptied",
+    "lean_dockerfile",
     "make_plan",
     "parse_destination",
     "parse_method",

@@ -20,6 +20,7 @@ from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.image import Image
 from mlbloat.model.plain import plain
 from mlbloat.model.plan import Plan
+from mlbloat.slim.instructions import HADOLINT, base_name, exec_form, instructions, sayable, shell_word
 from mlbloat.tarstream import encode, end_of_archive, padding
 
 LIST_NAME = "removed.txt"
@@ -30,13 +31,7 @@ _LIST = "/mlbloat-removed.txt"
 """Where the list is while the first stage runs."""
 _MOUNTED = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/dev/", "/proc/", "/sys/")
 """Paths that an engine mounts over while a RUN instruction runs: nothing can be removed there."""
-_UNNAMED = "original:image"
-"""Stands for an original that no registry or engine knows."""
-_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
-_HADOLINT = "# hadolint global ignore=DL3002,DL3025,DL3048,DL3066,DL3067"
-"""Files of any owner are removed as root, the whole tree is copied, and the original's own words stay as they are."""
 _ODD = re.compile(r"([^A-Za-z0-9_./+,:@%=~^-])")
-_PLAIN = re.compile(r"[A-Za-z0-9_./+,:@%=-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,18 +69,18 @@ def slimmed_dockerfile(
     tools = None if _own_tools_fail(config, tree, plan) else _find_tools(tree)
     late = tuple(path for path in plan.removed if tools is not None and path in tools.files)
     listed = (*(path for path in plan.removed if path not in late), *plan.removed_directories)
-    instructions = tuple(_instructions(config))
-    flags = [f"the Dockerfile cannot say {plain(line[:80])!r}" for line in instructions if not _sayable(line)]
+    carried = tuple(instructions(config))
+    flags = [f"the Dockerfile cannot say {plain(line[:80])!r}" for line in carried if not sayable(line)]
     directory = str(config.get("WorkingDir") or "/")
     if tree.find(directory).entry is None:
         flags.append(f"the Dockerfile makes {plain(directory)}, which the original leaves to the engine to make")
-    if not _REFERENCE.fullmatch(base):
-        flags.append(f"the original has no name to build from: load it, and tag it {_UNNAMED}")
-        base = _UNNAMED
+    if base_name(base) != base:
+        base = base_name(base)
+        flags.append(f"the original has no name to build from: load it, and tag it {base}")
     head = (
         f"# The slim image of {base}: the original without {len(plan.removed)} of its files, which nothing reaches.",
         f"# {list_name} names them and has to be in the build context. Written by mlbloat, --keep {plan.keep.label}.",
-        _HADOLINT,
+        HADOLINT,
     )
     rm = "rm -rf" if plan.removed_directories else "rm -f"
     databases = f"{list_name.removesuffix('.removed')}.databases.tar" if plan.cut else ""
@@ -93,7 +88,7 @@ def slimmed_dockerfile(
         stages = _own_stages(base, list_name, tools, rm, late, databases, config)
     else:
         stages = _tool_stages(base, list_name, tool_image, rm, databases)
-    text = "\n".join((*head, *stages, *filter(_sayable, instructions))) + "\n"
+    text = "\n".join((*head, *stages, *filter(sayable, carried))) + "\n"
     files = {list_name: removed_list(listed, prefix="" if tools else ".")}
     if databases:
         files[databases] = b"".join(_databases(tree, plan)).decode("utf-8", "surrogateescape")
@@ -134,7 +129,7 @@ def _own_stages(
     config: Mapping[str, Any],
 ) -> tuple[str, ...]:
     """Remove in the original image itself; what the removing programs load goes last, by one process."""
-    last = " ".join(_shell_word(path) for path in (_LIST, *late))
+    last = " ".join(shell_word(path) for path in (_LIST, *late))
     flag = rm.removeprefix("rm ")
     script = f"{tools.xargs} {tools.rm} {flag} -- < {_LIST} && {tools.rm} -f -- {last}"
     user = ("USER 0:0",) if config.get("User") else ()
@@ -142,7 +137,7 @@ def _own_stages(
         f"FROM {base} AS full",
         *user,
         f'COPY ["{list_name}", "{_LIST}"]',
-        f"RUN {_json([tools.shell, '-c', script])}",
+        f"RUN {exec_form([tools.shell, '-c', script])}",
         *((f'ADD ["{databases}", "/"]',) if databases else ()),
         "",
         "FROM scratch",
@@ -234,91 +229,3 @@ def _names_asked_for(elf: Any) -> Iterator[str]:
         elif segment["p_type"] == "PT_DYNAMIC":
             for tag in segment.iter_tags("DT_NEEDED"):
                 yield tag.needed
-
-
-def _instructions(config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the image's configuration, as far as instructions can say it.
-
-    https://github.com/moby/docker-image-spec/blob/v1.3.1/spec.md
-    """
-    for setting in config.get("Env") or ():
-        name, _, value = str(setting).partition("=")
-        yield f"ENV {name}={_quoted(value)}"
-    for name, value in (config.get("Labels") or {}).items():
-        yield f"LABEL {_quoted(name)}={_quoted(value)}"
-    if shell := config.get("Shell"):
-        yield f"SHELL {_json(shell)}"
-    if directory := config.get("WorkingDir"):
-        yield f"WORKDIR {_word(directory)}"
-    for port in sorted(config.get("ExposedPorts") or {}):
-        yield f"EXPOSE {port}"
-    if volumes := sorted(config.get("Volumes") or {}):
-        yield f"VOLUME {_json([_unexpanded(volume) for volume in volumes])}"
-    yield from _health_check(config.get("Healthcheck") or {})
-    if signal := config.get("StopSignal"):
-        yield f"STOPSIGNAL {signal}"
-    for trigger in config.get("OnBuild") or ():
-        yield f"ONBUILD {trigger}"
-    if user := config.get("User"):
-        yield f"USER {_word(user)}"
-    if entrypoint := config.get("Entrypoint"):
-        yield f"ENTRYPOINT {_json(entrypoint)}"
-    if command := config.get("Cmd"):
-        yield f"CMD {_json(command)}"
-
-
-def _health_check(check: Mapping[str, Any]) -> Iterator[str]:
-    test = check.get("Test") or ()
-    if not test:
-        return
-    if test[0] == "NONE":
-        yield "HEALTHCHECK NONE"
-        return
-    options = [
-        f"--{option}={_duration(check[field])}"
-        for option, field in (
-            ("interval", "Interval"),
-            ("timeout", "Timeout"),
-            ("start-period", "StartPeriod"),
-            ("start-interval", "StartInterval"),
-        )
-        if check.get(field)
-    ]
-    if retries := check.get("Retries"):
-        options.append(f"--retries={retries}")
-    command = " ".join(test[1:]) if test[0] == "CMD-SHELL" else _json(test[1:])
-    yield " ".join(("HEALTHCHECK", *options, "CMD", command))
-
-
-def _duration(nanoseconds: int) -> str:
-    """Write a duration as Go's time.ParseDuration reads it, in the largest unit that divides it."""
-    for unit, size in (("s", 10**9), ("ms", 10**6)):
-        if nanoseconds % size == 0:
-            return f"{nanoseconds // size}{unit}"
-    return f"{nanoseconds}ns"
-
-
-def _sayable(line: str) -> bool:
-    """An instruction is one line; a backslash at its end would swallow the next one."""
-    return not re.search(r"[\r\n]|\\\s*$", line) and not re.match(r"ENV [^=]*[\s\"'$\\]", line)
-
-
-def _word(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) else _quoted(text)
-
-
-def _quoted(text: str) -> str:
-    """Quote as the Dockerfile's own word expansion undoes it: only these three characters are special in quotes."""
-    return '"' + re.sub(r'([\\"$])', r"\\\1", text) + '"'
-
-
-def _unexpanded(text: str) -> str:
-    return re.sub(r"([\\\"'$])", r"\\\1", text)
-
-
-def _shell_word(text: str) -> str:
-    return text if _PLAIN.fullmatch(text) else "'" + text.replace("'", "'\\''") + "'"
-
-
-def _json(words: list[str]) -> str:
-    return json.dumps(list(words), ensure_ascii=False)

@@ -20,6 +20,8 @@ class SlimOptions:
     """How often to add what verification missed, and try again."""
     dockerfile: str = ""
     """Name of a Dockerfile to make of it as well."""
+    advice: bool = False
+    """Say which packages and caches could be left out as a whole."""
     sbom: bool = False
     restore: str = ""
     """Destination of an image that brings the removed files back."""
