@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +108,11 @@ def test_a_damaged_report_is_measured_again(asked: Request, measured: list[int],
     assert (tmp_path / "cache" / FILE_NAME).exists()
     assert pipeline.scan(asked) == first
     assert len(measured) == 2
+
+
+def test_a_program_that_is_not_installed_scans_as_well(asked: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> list[str]:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "requires", missing)
+    assert pipeline.scan(asked) == pipeline.scan(asked)

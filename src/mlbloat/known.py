@@ -67,7 +67,10 @@ def _digest(request: Request, identity: str) -> str:
 
 def _libraries() -> list[tuple[str, str]]:
     """The libraries that this program stands on: another version may read a database differently."""
-    needed = metadata.requires("mlbloat") or ()
+    try:
+        needed = metadata.requires("mlbloat") or ()
+    except metadata.PackageNotFoundError:  # run from its sources, by PYTHONPATH
+        needed = ()
     names = sorted({re.split(r"[^\w.-]", each)[0] for each in needed if "extra ==" not in each})
     return [(name, metadata.version(name)) for name in names if _installed(name)]
 
