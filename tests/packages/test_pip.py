@@ -275,6 +275,10 @@ def test_wheels_that_lie_unpacked_in_a_cache_are_no_installations_and_environmen
         **wheel("target", location="/opt/venv/vendor"),
     }
     assert set(packages(files)) == {f"pip:demo@{environment}", "pip:target@/opt/venv/vendor"}
+    assert [(each.name, each.version, each.path) for each in pip.find(tree_of(files)).cached] == [
+        ("other", "1.0", "/root/.cache/pdm/packages/other-1.0"),
+        ("demo", "1.0", "/srv/uv/archive-v0/0aB1"),
+    ]
 
 
 def test_a_command_that_was_written_anew_is_no_contradiction() -> None:

@@ -71,7 +71,16 @@ def _bootstrap(root: Path) -> None:
     excluded = ("path-exclude=/usr/share/doc/*", "path-include=/usr/share/doc/*/copyright",
                 "path-exclude=/usr/share/locale/*", "force-unsafe-io")  # fmt: skip
     options = [f"--dpkgopt={each}" for each in excluded]
-    command = [program("mmdebstrap"), "--quiet", "--variant=essential", "--include=python3-venv,python3-six", *options]
+    # In a namespace of its own, so that no mount is left whatever happens.
+    command = [
+        program("unshare"),
+        "--mount",
+        program("mmdebstrap"),
+        "--quiet",
+        "--variant=essential",
+        "--include=python3-venv,python3-six",
+        *options,
+    ]
     ended = subprocess.run([*command, SUITE, str(root)], capture_output=True, text=True, timeout=600)
     assert ended.returncode == 0, ended.stderr[-4000:]
 

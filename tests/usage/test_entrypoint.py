@@ -1,7 +1,7 @@
 """Where static reach begins."""
 
 from mlbloat.model.image import ImageConfig
-from mlbloat.model.package import Inventory, Manager, Package
+from mlbloat.model.package import CachedPackage, Inventory, Manager, Package
 from mlbloat.model.use import Level, Reason, Use
 from mlbloat.model.workload import Workload
 from mlbloat.usage.entrypoint import application_seeds, entrypoint_seeds, own_command_seeds, packages_named, wanted
@@ -87,6 +87,13 @@ def test_what_a_package_owns_is_not_the_application() -> None:
     package = Package(manager=Manager.PIP, name="p", version="1", location="/app", files=("/app/p.py",))
     inventory = Inventory(packages=(package,), owners={"/app/p.py": (package,)})
     assert application({"/app/p.py": "", "/app/a.py": ""}, "python3", inventory=inventory) == ["/app/a.py"]
+
+
+def test_packages_in_a_cache_are_not_the_application() -> None:
+    cached = CachedPackage(manager=Manager.PIP, name="p", version="1", path="/app/uv/archive-v0/x")
+    inventory = Inventory(packages=(), owners={}, cached=(cached,))
+    files: Files = {"/app/uv/archive-v0/x/p.py": "", "/app/a.py": ""}
+    assert application(files, "python3", inventory=inventory) == ["/app/a.py"]
 
 
 def test_shared_directories_are_not_the_application() -> None:

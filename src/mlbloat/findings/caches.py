@@ -23,7 +23,7 @@ def _cache(rule: Rule, scene: Scene, *, title: str, part: str, directory: re.Pat
 
 def _conda(rule: Rule, scene: Scene) -> Iterator[Finding]:
     prefixes = {package.location for package in scene.of_manager(Manager.CONDA)}
-    cached = scene.inventory.cached
+    cached = [package for package in scene.inventory.cached if package.manager is Manager.CONDA]
     places = {posixpath.join(prefix, "pkgs") for prefix in prefixes}
     for package in cached:
         above = posixpath.dirname(package.path)

@@ -4,25 +4,21 @@ https://packaging.python.org/specifications/recording-installed-packages/
 """
 
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from packaging.version import InvalidVersion, Version
 
 from mlbloat.model.filetree import FileTree, Kind
-from mlbloat.model.package import Manager, Package
-from mlbloat.packages import distinfo, requirementfiles
+from mlbloat.model.package import CachedPackage, Manager, Package
+from mlbloat.packages import distinfo, records, requirementfiles
 from mlbloat.packages.database import DatabaseReader, files_below, joined, regular_files
 from mlbloat.packages.describing import describing
 from mlbloat.packages.installed import Installed
 from mlbloat.packages.interpreter import marker_environment, path_of, places, scripts
 from mlbloat.packages.requirements import Node, edges
 
-_RECORDS = (".dist-info", ".egg-info")
-_EGG = ".egg/EGG-INFO"
-"""Record of a distribution that has a directory of its own in a place of installation."""
 _LINK = ".egg-link"
-_SITES = ("site-packages", "dist-packages")
 _DATABASE = (
     "METADATA",
     "PKG-INFO",
@@ -40,8 +36,6 @@ _OUTSIDE = "../../"
 """How a RECORD in `lib/python` names what lies in its prefix."""
 _SBOMS = "sboms"
 """Directory of a dist-info with software bills of materials (PEP 770)."""
-_INTERRUPTED = "~"
-"""First character of what an interrupted pip uninstall leaves behind; pip does not count it as installed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +64,25 @@ class _Distribution:
 def find(tree: FileTree) -> Installed:
     """Return the distributions that importlib.metadata would find in the image."""
     reader = DatabaseReader(tree)
-    read = (_distribution(reader, path) for path in _record_paths(tree))
-    linked = (_linked(reader, path) for path in _in_sites(tree) if path.endswith(_LINK))
-    distributions = _one_each(reader, (found for found in (*read, *linked) if found is not None))
-    listed = {path for found in distributions if found.recorded for path in found.files}
+    found = records.find(tree)
+    read = (_distribution(reader, path) for path in found.installed)
+    linked = (_linked(reader, path) for path in records.in_sites(tree) if path.endswith(_LINK))
+    distributions = _one_each(reader, (each for each in (*read, *linked) if each is not None))
+    listed = {path for each in distributions if each.recorded for path in each.files}
     needs = _needs(reader, distributions)
     asked = _Asked.of(tree, distributions, needs)
-    packages = tuple(_package(found, listed, needs[found.key], asked.for_(found)) for found in distributions)
-    return Installed(packages=packages, problems=reader.problems)
+    packages = tuple(_package(each, listed, needs[each.key], asked.for_(each)) for each in distributions)
+    cached = tuple(each for path in found.cached if (each := _cached(path)) is not None)
+    return Installed(packages=packages, cached=cached, problems=reader.problems)
+
+
+def _cached(path: str) -> CachedPackage | None:
+    """Return the wheel that lies unpacked around a dist-info; its directory's name says enough of it."""
+    try:
+        told = distinfo.from_directory(posixpath.basename(path))
+    except ValueError:
+        return None
+    return CachedPackage(manager=Manager.PIP, name=told.name, version=told.version, path=posixpath.dirname(path))
 
 
 def _package(found: _Distribution, listed: set[str], needs: Iterable[str], requested: bool | None) -> Package:
@@ -129,74 +134,21 @@ class _Asked:
         return False if self.names and found.key in self.needed else None
 
 
-def _record_paths(tree: FileTree) -> list[str]:
-    """Return every dist-info and egg-info that an import system may look at."""
-    directories = {path for path in tree.directories() if path.endswith((*_RECORDS, _EGG))}
-    directories.update(path for path in _in_sites(tree) if path.endswith(_RECORDS))
-    paths = sorted(filter(_is_record, directories))
-    holders = {posixpath.dirname(path) for path in paths if _in_site(path) or f"{path}/RECORD" in tree}
-    return [path for path in paths if _is_installed(tree, path, holders)]
-
-
-def _in_sites(tree: FileTree) -> Iterator[str]:
-    """Yield what lies directly in places of installation: a record may be a file there."""
-    return (path for place in tree.directories() if place.endswith(_SITES) for path in tree.children(place))
-
-
-def _is_record(path: str) -> bool:
-    return not posixpath.basename(path).startswith(_INTERRUPTED)
-
-
-def _is_installed(tree: FileTree, path: str, holders: set[str]) -> bool:
-    """Tell an installation from a copy inside a package, a source tree and conda's package cache."""
-    location = _location(path)
-    if any(f"{above}/info/index.json" in tree for above in _above(location)):
-        return False
-    if _in_site(path):
-        return True
-    # `pip install --target` fills any directory; a package that bundles others lies below such a directory itself.
-    if f"{path}/RECORD" not in tree or any(above in holders for above in _above(location)):
-        return False
-    return not any(_is_cache(tree, above) for above in _above(location))
-
-
-def _is_cache(tree: FileTree, directory: str) -> bool:
-    """Tell where installers keep wheels unpacked, to link them into environments.
-
-    The tag is of https://bford.info/cachedir/. uv puts it into environments as well, whose pyvenv.cfg tells them apart.
-    """
-    tagged = f"{directory}/CACHEDIR.TAG" in tree and f"{directory}/pyvenv.cfg" not in tree
-    return tagged or posixpath.basename(directory) == ".cache"
-
-
-def _in_site(path: str) -> bool:
-    return posixpath.basename(_location(path)) in _SITES
-
-
-def _location(path: str) -> str:
-    """Return the place of installation that holds a record."""
-    return posixpath.dirname(path.removesuffix("/EGG-INFO") if path.endswith(_EGG) else path)
-
-
-def _above(directory: str) -> Iterator[str]:
-    while directory != "/":
-        directory = posixpath.dirname(directory)
-        yield directory
-
-
 def _distribution(reader: DatabaseReader, path: str) -> _Distribution | None:
     own = files_below(reader.tree, path) or regular_files(reader.tree, [path])
     source, metadata = _metadata(reader, path) if own else ("", None)
     if metadata is None:
         return None
-    claimed = files_below(reader.tree, posixpath.dirname(path)) if path.endswith(_EGG) else _claimed(reader, path)
+    claimed = (
+        files_below(reader.tree, posixpath.dirname(path)) if path.endswith(records.EGG) else _claimed(reader, path)
+    )
     files = own | (_unlisted(reader, path, metadata.name) if claimed is None else claimed)
     specifiers = metadata.requires or distinfo.requires_txt(reader.read(f"{path}/requires.txt") or b"")
     installer = reader.read(f"{path}/INSTALLER") or b""
     return _Distribution(
         name=metadata.name,
         version=metadata.version,
-        location=_location(path),
+        location=records.location(path),
         specifiers=specifiers,
         source=source,
         files=frozenset(files),

@@ -124,6 +124,9 @@ def _own_files(tree: FileTree, inventory: Inventory, directory: str) -> Iterator
     if directory != "/" and is_shared_directory(directory):
         return
     entries = tree.below(directory) if directory != "/" else (tree[path] for path in tree.children("/"))
+    cached = tuple(f"{package.path}/" for package in inventory.cached)
     for entry in entries:
-        if entry.kind is Kind.FILE and entry.path not in inventory.owners and not _CACHES.search(entry.path):
+        if entry.kind is not Kind.FILE or entry.path in inventory.owners or entry.path.startswith(cached):
+            continue
+        if not _CACHES.search(entry.path):
             yield entry
