@@ -1,6 +1,7 @@
 """Containers for tests that really run something: this machine's own root, or a tree with its shell."""
 
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +72,21 @@ def shell_files(*programs: str) -> dict[str, bytes | str | None]:
     found: dict[str, bytes | str | None] = {"/tmp": None, "/usr/share/never": "never read\n"}
     for program in programs:
         _take(program, found)
+    return found
+
+
+def python_files(modules: str) -> dict[str, bytes | str | None]:
+    """The Python of these tests, with some modules and nothing else, for a tree of its own."""
+    code = f"""import {modules}, encodings.utf_8, os, sys
+print(*(module.__file__ for module in sys.modules.values() if getattr(module, "__file__", "")), sep="\\n")"""
+    program = os.path.realpath(sys.executable)
+    words = [program, "-I", "-S", "-B", "-c", code]
+    found = shell_files("/bin/sh", program)
+    for path in subprocess.run(words, check=True, capture_output=True, text=True).stdout.split():
+        if path.endswith(".so"):
+            _take(path, found)
+        else:
+            found[path] = Path(path).read_bytes()
     return found
 
 

@@ -90,10 +90,14 @@ def _run_embedded(spec: Spec, control: socket.socket, orders: socket.socket) -> 
     if isolation == "chroot":
         root, flags = os.path.join(spec["directory"], "merged"), [_CHROOT_FLAG]
         rootmount.watch(spec, root, flags, control)
+        if rootmount.served(spec, control):
+            raise OSError("nothing can be mounted in a chroot; take --tracer seccomp")
         rootmount.copy_root(spec["rootfs"], root)
     else:
         rootmount.make_private()
-        root, flags = rootmount.mount_root(spec["rootfs"], spec["directory"], user_namespace=isolation == "user")
+        root, flags = rootmount.mount_root(
+            spec["rootfs"], spec["directory"], user_namespace=isolation == "user", serve=rootmount.served(spec, control)
+        )
         rootmount.watch(spec, root, flags, control)
         flags += _user_flags(spec) if isolation == "user" else []
     with (

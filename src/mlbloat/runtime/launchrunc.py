@@ -35,7 +35,9 @@ def run(spec: Spec, control: socket.socket, orders: socket.socket) -> None:
         kernel.unshare(kernel.CLONE_NEWNET)
         sandbox.loopback_up()
     rootmount.make_private()
-    root, flags = rootmount.mount_root(spec["rootfs"], spec["directory"], user_namespace=False)
+    root, flags = rootmount.mount_root(
+        spec["rootfs"], spec["directory"], user_namespace=False, serve=rootmount.served(spec, control)
+    )
     rootmount.watch(spec, root, flags, control)
     _write_name_files(root, spec)
     os.chdir(spec["directory"])

@@ -18,8 +18,8 @@ class Listener(Protocol):
     def means(self) -> tuple[Means, ...]:
         """What the launcher sets up for it."""
 
-    def serve(self, means: Means, descriptor: int) -> AbstractContextManager[None]:
-        """Answer or read until the run ended. Owns the descriptor and closes it."""
+    def serve(self, means: Means, *descriptors: int) -> AbstractContextManager[None]:
+        """Answer or read until the run ended. Owns the descriptors and closes them."""
 
     def enter(self, phase: Phase) -> None:
         """Learn that the run does something else from now on."""

@@ -9,9 +9,10 @@ import socket
 import struct
 from typing import Literal, TypedDict
 
-Means = Literal["calls", "events", "witness"]
+Means = Literal["calls", "events", "witness", "fuse"]
 """A way to trace, by the descriptor that comes with it: the listener of a seccomp filter; a queue of file-system
-events; the same, where the run goes on without one that cannot be had."""
+events; the same, where the run goes on without one that cannot be had; the device of the file system below the run's
+overlay, and the directory with what is to be in it."""
 
 
 class Spec(TypedDict):

@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 import subprocess
+from collections.abc import Callable
 
 from mlbloat.runtime import kernel
 from mlbloat.runtime.messages import Means, Spec, send
@@ -28,20 +29,40 @@ def make_private() -> None:
         os.close(root)
 
 
-def mount_root(rootfs: str, directory: str, *, user_namespace: bool) -> tuple[str, list[str]]:
+Serve = Callable[[int, int], None]
+"""Hand the device of a file system over, and the directory with what is to be in it."""
+
+
+def served(spec: Spec, control: socket.socket) -> Serve | None:
+    """Return how somebody else comes to serve what lies below the root of the run; None when nobody wants to."""
+    if "fuse" not in spec["means"]:
+        return None
+    return lambda device, lower: send(control, {"listener": "fuse"}, device, lower)
+
+
+def mount_root(
+    rootfs: str, directory: str, *, user_namespace: bool, serve: Serve | None = None
+) -> tuple[str, list[str]]:
     """Mount the root of one run under `directory`; return its path and what was not as it should be."""
     # Relative names: the option string has no room for long paths and gives ',' and ':' a meaning.
     os.chdir(directory)
     for name in ("lower", "merged", "memory"):
         os.mkdir(name, 0o700)
-    kernel.mount(rootfs, "lower", flags=kernel.MS_BIND)
+    if serve is None:
+        kernel.mount(rootfs, "lower", flags=kernel.MS_BIND)
+    else:
+        _mount_served(rootfs, serve)
+    # Else a directory that is listed would have each of its files looked up, to number them.
+    more = "" if serve is None else ",xino=off"
     merged = os.path.join(directory, "merged")
-    if _overlay(".", rootfs, user_namespace):
+    if _overlay(".", rootfs, user_namespace, more):
         return merged, []
     # A scratch directory that is itself on an overlay, as inside a container, cannot hold an upper layer; memory can.
     kernel.mount("tmpfs", "memory", "tmpfs", kernel.MS_NODEV, "mode=0700")
-    if _overlay("memory", rootfs, user_namespace):
+    if _overlay("memory", rootfs, user_namespace, more):
         return merged, ["what the run wrote was held in memory, because the scratch directory cannot hold an overlay"]
+    if serve is not None:
+        raise OSError("no overlay can be mounted over a file system of ours; take --tracer seccomp")
     os.rmdir("merged")
     copy_root(rootfs, merged)
     kernel.mount(merged, merged, flags=kernel.MS_BIND)
@@ -72,12 +93,24 @@ def refuse_copy(root: str, flags: list[str]) -> None:
         raise OSError("file-system events can only be told apart on an overlay of the run's own; take --tracer seccomp")
 
 
-def _overlay(at: str, rootfs: str, user_namespace: bool) -> bool:
+def _mount_served(rootfs: str, serve: Serve) -> None:
+    device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+    lower = os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions"
+        kernel.mount("mlbloat", "lower", "fuse", kernel.MS_RDONLY | kernel.MS_NODEV, options)
+        serve(device, lower)
+    finally:
+        os.close(device)
+        os.close(lower)
+
+
+def _overlay(at: str, rootfs: str, user_namespace: bool, more: str) -> bool:
     upper, work = os.path.join(at, "upper"), os.path.join(at, "work")
     os.mkdir(upper, 0o755)
     os.mkdir(work, 0o700)
     _same_owner_and_mode(rootfs, upper)
-    options = f"lowerdir=lower,upperdir={upper},workdir={work}" + (",userxattr" if user_namespace else "")
+    options = f"lowerdir=lower,upperdir={upper},workdir={work}" + (",userxattr" if user_namespace else "") + more
     # Volatile: what a run writes is thrown away, so nothing of it needs to reach the disk (Linux 5.10).
     for extra in (",volatile", ""):
         try:

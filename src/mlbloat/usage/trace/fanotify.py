@@ -88,9 +88,10 @@ class Recorder:
         return (BLIND, *((lost,) if self._lost else ()), *self._notes.flags())
 
     @contextlib.contextmanager
-    def serve(self, means: Means, descriptor: int) -> Iterator[None]:
+    def serve(self, means: Means, *descriptors: int) -> Iterator[None]:
         """Read events until the run is over, then what is left of them."""
         wake, woken = os.pipe()
+        (descriptor,) = descriptors
         self._descriptor = descriptor
         thread = threading.Thread(target=self._serve, args=(descriptor, wake), name=means, daemon=True)
         thread.start()

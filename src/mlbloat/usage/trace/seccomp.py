@@ -135,16 +135,16 @@ class Recorder:
         return tuple(sentence for holds, sentence in sentences if holds)
 
     @contextlib.contextmanager
-    def serve(self, means: Means, descriptor: int) -> Iterator[None]:
+    def serve(self, means: Means, *descriptors: int) -> Iterator[None]:
         """Answer until every process under the filter ended."""
         if self._serving:
             self._others.append(Recorder(self._notes))
-            with self._others[-1].serve(means, descriptor):
+            with self._others[-1].serve(means, *descriptors):
                 yield
             return
         self._serving = True
         wake, woken = os.pipe()
-        thread = threading.Thread(target=self._serve, args=(descriptor, wake), name="tracer", daemon=True)
+        thread = threading.Thread(target=self._serve, args=(*descriptors, wake), name="tracer", daemon=True)
         thread.start()
         try:
             yield

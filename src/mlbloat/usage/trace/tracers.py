@@ -6,14 +6,13 @@ from typing import Protocol
 from mlbloat.errors import EngineError, UsageError
 from mlbloat.model.use import Access, Phase
 from mlbloat.runtime import Listener
-from mlbloat.usage.trace import fanotify, seccomp, witness
+from mlbloat.usage.trace import fanotify, fuse, seccomp, witness
 from mlbloat.usage.trace.outside import Attempts
 
-TRACERS: tuple[ModuleType, ...] = (seccomp, fanotify)
+TRACERS: tuple[ModuleType, ...] = (seccomp, fuse, fanotify)
 """In the order of preference. Adding one is a module with `name`, `BLIND`, `problem` and `Recorder`."""
 
 _REFUSED = {
-    "fuse": "a file system of mlbloat's own below the container is not part of this version",
     "strace": "strace stops every call twice and takes three times as long; it is not part of this version",
 }
 

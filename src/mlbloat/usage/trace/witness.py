@@ -29,8 +29,8 @@ class Recorder:
     def outside(self) -> Attempts:
         return self._calls.outside
 
-    def serve(self, means: Means, descriptor: int) -> AbstractContextManager[None]:
-        return (self._events if means == "witness" else self._calls).serve(means, descriptor)
+    def serve(self, means: Means, *descriptors: int) -> AbstractContextManager[None]:
+        return (self._events if means == "witness" else self._calls).serve(means, *descriptors)
 
     def enter(self, phase: Phase) -> None:
         self._calls.enter(phase)
