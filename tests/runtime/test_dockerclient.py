@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mlbloat.runtime.dockerclient import DEFAULT_HOST, ContextError, environment
+from mlbloat.runtime.dockerclient import DEFAULT_HOST, ContextError, environment, trouble
 
 
 def add_context(config: Path, name: str, endpoint: object) -> Path:
@@ -72,3 +72,27 @@ def test_a_context_without_an_engine_is_an_error(tmp_path: Path, endpoint: objec
     add_context(tmp_path, "odd", endpoint)
     with pytest.raises(ContextError, match="names no docker engine"):
         environment({"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "odd"})
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            "Max retries exceeded with url: /version (Caused by NewConnectionError('<HTTPConnection>: Failed to "
+            "establish a new connection: [Errno 111] Connection refused'))",
+            "tcp://127.0.0.1:9: Connection refused",
+        ),
+        (
+            "('Connection aborted.', FileNotFoundError(2, 'No such file or directory'))",
+            "tcp://127.0.0.1:9: No such file or directory",
+        ),
+        ("('Connection aborted.', PermissionError(13, 'Permission denied'))", "tcp://127.0.0.1:9: Permission denied"),
+        ("500 Server Error:\n  no space left", "500 Server Error: no space left"),
+        (ContextError("/c.json cannot be read ([Errno 13] no)"), "/c.json cannot be read ([Errno 13] no)"),
+    ],
+)
+def test_trouble_is_the_address_and_what_the_system_says(
+    monkeypatch: pytest.MonkeyPatch, error: object, told: str
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
+    assert trouble(error) == told

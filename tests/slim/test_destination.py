@@ -141,3 +141,16 @@ def test_a_slim_image_never_replaces_the_file_it_is_made_from(tmp_path: Path, so
 )
 def test_zstd_is_not_what_docker_gets_unasked(places: list[str], method: Method | None) -> None:
     assert usual_method(map(parse_destination, places)) == method
+
+
+@pytest.mark.parametrize("scheme", ["oci-archive", "docker-archive", "oci-dir"])
+def test_a_directory_that_takes_no_files_is_noticed_before_any_work(scheme: str) -> None:
+    with pytest.raises(PublishError, match=rf"cannot write to {scheme}:/proc/x: .*choose another"):
+        check_destination(parse_destination(f"{scheme}:/proc/x"))
+
+
+def test_a_name_that_no_file_can_have_is_noticed_and_nothing_is_left(tmp_path: Path) -> None:
+    with pytest.raises(PublishError, match="File name too long; choose another place"):
+        check_destination(parse_destination(f"oci-archive:{tmp_path}/{'n' * 250}"))
+    check_destination(parse_destination(f"oci-archive:{tmp_path}/fine.tar"))
+    assert not list(tmp_path.iterdir())

@@ -14,7 +14,8 @@ from mlbloat.image.overlay2 import NotInPlaceError
 from mlbloat.image.spool import spool
 from mlbloat.image.store import open_archive
 from mlbloat.image.stored import AbsentError, Question, Stored
-from mlbloat.runtime import ContextError, connect_docker
+from mlbloat.model.plain import plain
+from mlbloat.runtime import ContextError, connect_docker, docker_trouble
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -40,7 +41,7 @@ def find(question: Question) -> Stored:
                 raise AbsentError(f"the docker engine says {_short(error)}", "check docker image ls") from None
     except (docker.errors.DockerException, ContextError) as error:
         raise AbsentError(
-            f"the docker engine does not answer ({_short(error)})",
+            f"the docker engine does not answer ({plain(docker_trouble(error))})",
             "start it, set DOCKER_HOST, or give the path of a saved archive",
         ) from None
 

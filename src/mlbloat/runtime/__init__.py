@@ -5,6 +5,7 @@ from mlbloat.runtime import dockerengine, embedded, podmanengine, runc
 from mlbloat.runtime.container import command_line, container_of
 from mlbloat.runtime.dockerclient import ContextError
 from mlbloat.runtime.dockerclient import connect as connect_docker
+from mlbloat.runtime.dockerclient import trouble as docker_trouble
 from mlbloat.runtime.doctor import Check, doctor
 from mlbloat.runtime.engine import Engine
 from mlbloat.runtime.kernel import kernel_version, open_inside
@@ -34,6 +35,7 @@ __all__ = [
     "command_line",
     "connect_docker",
     "container_of",
+    "docker_trouble",
     "doctor",
     "find_podman",
     "find_program",

@@ -9,6 +9,7 @@ https://github.com/docker/cli/tree/v27.5.1/cli/context/store
 import hashlib
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 _ANSWER_SECONDS = 10
 _MAX_DOCUMENT_BYTES = 8 << 20
+_SYSTEM_WORDS = re.compile(r"(?:\[Errno -?\d+\] |Error\(\d+, ')([^\"')\\]+)")
+"""As Python prints an OSError, alone or in another error."""
 
 
 class ContextError(Exception):
@@ -38,6 +41,15 @@ def connect(timeout_seconds: int) -> "Iterator[DockerClient]":
         DockerClient.from_env(timeout=timeout_seconds, environment=dict(settings), use_ssh_client=over_ssh)
     ) as client:
         yield client
+
+
+def trouble(error: object) -> str:
+    """Say in a line why an engine did not answer: its address and the system's word, of all that the client tells."""
+    text = " ".join(str(error).split())
+    words = _SYSTEM_WORDS.search(text)
+    if words is None or isinstance(error, ContextError):
+        return text[:300]
+    return f"{environment(os.environ).get('DOCKER_HOST', DEFAULT_HOST)[:200]}: {words[1]}"
 
 
 def version_at(path: str) -> str:

@@ -92,8 +92,20 @@ def check_destination(destination: Destination, *, source: str = "") -> None:
         problem = "it is a directory; name a file in it"
     elif destination.scheme != "oci-dir" and path.exists() and not path.is_file():
         problem = "it is no regular file, and would be replaced by one; name a file"
+    problem = problem or _refusal(path)
     if problem:
         raise PublishError(f"cannot write to {destination}: {problem}")
+
+
+def _refusal(path: Path) -> str:
+    """Try what writing begins with: the mode of a directory such as /proc promises more than it keeps."""
+    probe = path.absolute().with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        return f"{error.strerror}; choose another place"
+    return ""
 
 
 def check_destinations(destinations: Iterable[Destination], *, source: str) -> None:

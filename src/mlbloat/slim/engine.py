@@ -9,7 +9,7 @@ from typing import Any
 
 from mlbloat.errors import PublishError
 from mlbloat.model.plain import plain
-from mlbloat.runtime import ContextError, connect_docker
+from mlbloat.runtime import ContextError, connect_docker, docker_trouble
 
 _ANSWER_SECONDS = 20
 _LOAD_SECONDS = 3600
@@ -49,7 +49,7 @@ def _client(tag: str, timeout_seconds: int) -> Iterator[Any]:
             yield client
     except (DockerException, RequestException, ContextError) as error:
         raise PublishError(
-            f"cannot load {tag} into docker: {_line(error)}; start the engine and get access to it, "
+            f"cannot load {tag} into docker: {plain(docker_trouble(error))}; start the engine and get access to it, "
             "or write a file with docker-archive:FILE"
         ) from error
 
