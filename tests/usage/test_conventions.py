@@ -179,3 +179,20 @@ def test_scanners_keep_identity_databases_and_metadata() -> None:
 def test_every_regular_file_of_etc_is_safe() -> None:
     found = configuration(tree_of({"/etc/a/b": "", "/etc/link": Link("a/b"), "/usr/x": ""}))
     assert [(use.path, use.level) for use in found] == [("/etc/a/b", Level.SAFE)]
+
+
+def test_a_node_package_is_used_as_a_directory() -> None:
+    where = "/usr/lib/node_modules/tool"
+    paths = (
+        f"{where}/bin/cli.js",
+        f"{where}/lib/other.js",
+        f"{where}/node_modules/dep/index.js",
+        f"{where}/package.json",
+    )
+    package = Package(
+        manager=Manager.NPM, name="tool", version="1", location="/usr/lib/node_modules", files=paths, database=paths[3:]
+    )
+    files: Files = dict.fromkeys(paths, "")
+    inventory = inventory_of(package)
+    assert levels(files, paths[0], inventory) == {paths[3]: Level.SAFE}
+    assert levels(files, paths[3], inventory) == dict.fromkeys(paths[:3], Level.SAFE)

@@ -199,6 +199,13 @@ class ConventionReader:
         found = (tree.find(path).path for pattern in _CONVERTERS for path in expand(tree, pattern))
         self._converters = tuple(dict.fromkeys(found))
         self._companions = {package.key: tuple(_companions(package)) for package in inventory.packages}
+        self._node = {
+            path: package
+            for package in inventory.packages
+            for path in package.database
+            if package.manager is Manager.NPM
+        }
+        """Packages of Node by their package.json."""
 
     def prepare(self, entries: Sequence[Entry]) -> None:
         """Nothing is learnt here that other readers do not learn."""
@@ -217,6 +224,16 @@ class ConventionReader:
                 for path, level, reason in self._companions[owner.key]:
                     if path != entry.path:
                         yield Use(path, level, reason, entry.path)
+        if entry.path in self._node:
+            yield from self._directory(self._node[entry.path])
+
+    @staticmethod
+    def _directory(package: Package) -> Iterator[Use]:
+        """Yield all of a Node package that is used, with what it has below it: nothing here reads JavaScript."""
+        by = package.database[0]
+        for path in package.files:
+            if path != by:
+                yield Use(path, Level.SAFE, Reason.SAME_PACKAGE, by)
 
     def _customs(self, entry: Entry) -> Iterator[Use]:
         directory = posixpath.dirname(entry.path)
@@ -280,6 +297,8 @@ def _companions(package: Package) -> Iterator[tuple[str, Level, Reason]]:
             yield path, Level.SAFE, Reason.CONVENTION
         elif package.manager in _PYTHON and path not in package.database and _is_metadata(path, package):
             yield path, Level.LINKED, Reason.METADATA
+    if package.manager is Manager.NPM:
+        yield from ((path, Level.SAFE, Reason.METADATA) for path in package.database[:1])
 
 
 def _is_metadata(path: str, package: Package) -> bool:
