@@ -71,7 +71,7 @@ def shell_files(*programs: str) -> dict[str, bytes | str | None]:
     """Programs of this machine with what they load, a place for temporary files, and a file that nothing reads."""
     found: dict[str, bytes | str | None] = {"/tmp": None, "/usr/share/never": "never read\n"}
     for program in programs:
-        _take(program, found)
+        take(program, found)
     return found
 
 
@@ -84,13 +84,13 @@ print(*(module.__file__ for module in sys.modules.values() if getattr(module, "_
     found = shell_files("/bin/sh", program)
     for path in subprocess.run(words, check=True, capture_output=True, text=True).stdout.split():
         if path.endswith(".so"):
-            _take(path, found)
+            take(path, found)
         else:
             found[path] = Path(path).read_bytes()
     return found
 
 
-def _take(path: str, found: dict[str, bytes | str | None]) -> None:
+def take(path: str, found: dict[str, bytes | str | None]) -> None:
     """Add a file at the path that a loader asks for, and all that it needs."""
     if path in found:
         return
@@ -102,13 +102,22 @@ def _take(path: str, found: dict[str, bytes | str | None]) -> None:
         elf = ELFFile(stream)
         interpreter = elf.get_section_by_name(".interp")
         if interpreter is not None:
-            _take(interpreter.data().rstrip(b"\0").decode(), found)
+            take(interpreter.data().rstrip(b"\0").decode(), found)
         for dynamic in (section for section in elf.iter_sections() if isinstance(section, DynamicSection)):
             for tag in dynamic.iter_tags("DT_NEEDED"):
-                _take(_library(str(vars(tag)["needed"])), found)
+                take(_library(str(vars(tag)["needed"])), found)
 
 
 def _library(name: str) -> str:
     machine = os.uname().machine
-    places = (f"/lib/{machine}-linux-gnu", f"/usr/lib/{machine}-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib")
+    own = f"{sys.base_prefix}/lib"
+    places = (
+        own,
+        f"/lib/{machine}-linux-gnu",
+        f"/usr/lib/{machine}-linux-gnu",
+        "/lib64",
+        "/usr/lib64",
+        "/lib",
+        "/usr/lib",
+    )
     return next(f"{place}/{name}" for place in places if Path(place, name).exists())

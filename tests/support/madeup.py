@@ -1,0 +1,171 @@
+"""Made-up packages, one per mechanism by which Python reaches a file that no run touched.
+
+Each is imported when the image is profiled, and later does something that the profile did not: `LATER` is what a
+process in the slim image runs, and must not fail. `never` modules are what nothing reaches.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A package, by files below the directory of modules."""
+
+    files: dict[str, str]
+    later: str
+    """Code that must run in the slim image; `p` is the package."""
+    entry_points: str = ""
+
+
+def _plain(start: str, later: str, entry_points: str = "", **files: str) -> Made:
+    """A package `NAME/`: its start file, others by name (`sub__mod` is `sub/mod.py`), and one that is not used."""
+    paths = {name.replace("__", "/") + ("" if "." in name else ".py"): text for name, text in files.items()}
+    return Made({"__init__.py": start, "never.py": "", **paths}, later, entry_points)
+
+
+_MODULE = {"mod": "value = 7\n"}
+
+MADE: dict[str, Made] = {
+    "function": _plain("def f():\n    from . import mod\n    return mod.value\n", "p.f()", **_MODULE),
+    "conditional": _plain(
+        "import sys\nif sys.argv[1:] == ['x']:\n    from .mod import value\n", "import NAME.mod", **_MODULE
+    ),
+    "star": _plain(
+        "def f():\n    ns = {}\n    exec('from NAME.mod import *', ns)\n    return ns['value']\n", "p.f()", **_MODULE
+    ),
+    "dunder": _plain("def f():\n    return __import__('NAME.mod', fromlist=['x']).value\n", "p.f()", **_MODULE),
+    "constant": _plain("import importlib\ndef f():\n    importlib.import_module('NAME.mod')\n", "p.f()", **_MODULE),
+    "relative": _plain(
+        "import importlib\ndef f():\n    return importlib.import_module('.mod', __package__)\n", "p.f()", **_MODULE
+    ),
+    "partly": Made(
+        {
+            "__init__.py": "import importlib\ndef f(n):\n    return importlib.import_module(f'NAME.kinds.{n}')\n",
+            "kinds/__init__.py": "",
+            "kinds/red.py": "",
+            "kinds/blue.py": "",
+            "never.py": "",
+        },
+        "p.f('red'), p.f('bl' + 'ue')",
+    ),
+    "joined": _plain(
+        "import importlib\ndef f(n):\n    return importlib.import_module('NAME.' + n)\n", "p.f('mod')", **_MODULE
+    ),
+    "computed": _plain(
+        "import importlib\nT = {'a': 'NAME.mod'}\ndef f(k):\n    return importlib.import_module(T[k])\n",
+        "p.f('a')",
+        **_MODULE,
+    ),
+    "getattr": _plain(
+        "def __getattr__(name):\n    if name == 'mod':\n        import importlib\n"
+        "        return importlib.import_module('.' + name, __name__)\n    raise AttributeError(name)\n",
+        "p.mod.value",
+        **_MODULE,
+    ),
+    "table": _plain(
+        "_import_structure = {'mod': ['value']}\n"
+        "def __getattr__(name):\n    import importlib\n    for module, names in _import_structure.items():\n"
+        "        if name in names:\n            return getattr(importlib.import_module('.' + module, __name__), name)\n"
+        "    raise AttributeError(name)\n",
+        "p.value",
+        **_MODULE,
+    ),
+    "attach": _plain(
+        "from .loader import attach\n__getattr__ = attach(__name__, submodules={'mod'})\n",
+        "p.mod",
+        loader="import importlib\ndef attach(package, submodules):\n    def get(name):\n"
+        "        if name in submodules:\n            return importlib.import_module(f'{package}.{name}')\n"
+        "        raise AttributeError(name)\n    return get\n",
+        **_MODULE,
+    ),
+    "moves": _plain(
+        "class Moved:\n    def __init__(self, name, module):\n        self.module = module\n"
+        "    def load(self):\n        return __import__(self.module, fromlist=['x'])\n"
+        "MOVES = [Moved('mod', 'NAME.mod')]\n",
+        "p.MOVES[0].load()",
+        **_MODULE,
+    ),
+    "pkgutil": _plain(
+        "import pkgutil\ndef f():\n    return [m.name for m in pkgutil.iter_modules(__path__)]\n",
+        "import importlib; [importlib.import_module('NAME.' + n) for n in p.f()]",
+        **_MODULE,
+    ),
+    "plugins": _plain(
+        "def f():\n    from importlib.metadata import entry_points\n"
+        "    return [e.load() for e in entry_points().select(group='NAME.plugins')]\n",
+        "assert p.f() == [7]",
+        "[NAME.plugins]\none = NAME.mod:value\n",
+        **_MODULE,
+    ),
+    "metadata": _plain("def f():\n    from importlib.metadata import version\n    return version('NAME')\n", "p.f()"),
+    "resources": _plain(
+        "def f():\n    from importlib import resources\n"
+        "    return (resources.files(__name__) / 'table.txt').read_text()\n",
+        "assert p.f() == 'seven'",
+        **{"table.txt": "seven"},
+    ),
+    "beside": _plain(
+        "import os\nHERE = os.path.dirname(__file__)\n"
+        "def f():\n    return open(os.path.join(HERE, 'data', 'x.bin')).read()\n",
+        "p.f()",
+        **{"data__x.bin": "seven"},
+    ),
+    "loaded": _plain(
+        "import pkgutil\ndef f():\n    return pkgutil.get_data(__name__, 'table.txt')\n",
+        "p.f()",
+        **{"table.txt": "seven"},
+    ),
+    "namespace": Made(
+        {"__init__.py": "def f():\n    import NAME_space.part.mod\n", "../NAME_space/part/mod.py": "", "never.py": ""},
+        "p.f()",
+    ),
+    "spawn": _plain(
+        "def f():\n    import multiprocessing\n    from .mod import work\n"
+        "    child = multiprocessing.get_context('spawn').Process(target=work)\n"
+        "    child.start()\n    child.join(60)\n    assert child.exitcode == 0\n",
+        "p.f()",
+        mod="def work():\n    from . import deep\n",
+        deep="",
+    ),
+    "switch": _plain(
+        "import sys\ndef f():\n    import subprocess\n"
+        "    subprocess.run([sys.executable, '-m', 'NAME.tool'], check=True)\n",
+        "p.f()",
+        tool="if __name__ == '__main__':\n    import NAME.mod\n",
+        **_MODULE,
+    ),
+    "program": _plain(
+        "import sys\ndef f():\n    import subprocess\n    code = 'import NAME.mod'\n"
+        "    subprocess.run([sys.executable, '-c', code], check=True)\n",
+        "p.f()",
+        **_MODULE,
+    ),
+    "command": _plain(
+        "def f():\n    import subprocess\n    subprocess.run(['cat', '/dev/null'], check=True)\n", "p.f()"
+    ),
+    "codec": _plain("def f():\n    return 'x'.encode('cp1252') + 'x'.encode('utf-16')\n", "p.f()"),
+    "library": _plain("def f():\n    import ctypes, ctypes.util\n    return ctypes.CDLL('libm.so.6').cos\n", "p.f()"),
+    "zones": _plain("def f():\n    import zoneinfo\n    return zoneinfo.ZoneInfo\n", "p.f()"),
+    "database": _plain(
+        "def f():\n    import sqlite3\n    return sqlite3.connect(':memory:').execute('select 7').fetchone()\n", "p.f()"
+    ),
+    "path": _plain("def f():\n    return open('/opt/settings/made.txt').read()\n", "assert p.f() == 'settings'"),
+}
+
+
+def files(name: str) -> dict[str, str]:
+    """The files of one package, by path below the directory of modules."""
+    made = MADE[name]
+    found = {}
+    for path, text in made.files.items():
+        place = path.removeprefix("../") if path.startswith("../") else f"NAME/{path}"
+        found[place.replace("NAME", package(name))] = text.replace("NAME", package(name))
+    return found
+
+
+def package(name: str) -> str:
+    return f"made_{name}"
+
+
+def later(name: str) -> str:
+    return f"import {package(name)} as p\n{MADE[name].later}".replace("NAME", package(name))
