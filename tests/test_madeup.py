@@ -10,7 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +90,12 @@ def _layers(directory: Path) -> list[dict[str, Value]]:
     for path in sorted(site.rglob("*")):
         if path.is_file():
             made[f"{SITE}/{path.relative_to(site)}"] = path.read_bytes()
+    for name in (name for name, each in madeup.MADE.items() if each.archived):
+        package, files = madeup.package(name), madeup.files(name)
+        inside = {path: text for path, text in files.items() if path.startswith(f"{package}/")}
+        made |= {f"{SITE}/{path}": text for path, text in files.items() if path not in inside}
+        made[f"{SITE}/{package}.pth"] = f"./{package}.egg\n"
+        made[f"{SITE}/{package}.egg"] = _zip(directory / f"{package}.egg", inside).read_bytes()
     return [base, made]
 
 
@@ -119,7 +125,7 @@ def _python() -> Iterator[tuple[str, Value]]:
 
 def _installed(directory: Path) -> Path:
     """Build wheels and let pip install them, with no index."""
-    wheels = [_wheel(directory, name) for name in madeup.MADE]
+    wheels = [_wheel(directory, name) for name, each in madeup.MADE.items() if not each.archived]
     site = directory / "site"
     command = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--no-compile", "--quiet"]
     subprocess.run([*command, "--disable-pip-version-check", "--target", site, *wheels], check=True, timeout=300)
@@ -138,10 +144,14 @@ def _wheel(directory: Path, name: str) -> Path:
     if points:
         files[f"{info}/entry_points.txt"] = points.replace("NAME", package)
     record = "".join(f"{path},sha256={_digest(text)},{len(text)}\n" for path, text in files.items())
-    path = directory / f"{package}-1-py3-none-any.whl"
+    files[f"{info}/RECORD"] = record + f"{info}/RECORD,,\n"
+    return _zip(directory / f"{package}-1-py3-none-any.whl", files)
+
+
+def _zip(path: Path, files: Mapping[str, str]) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
-        for each, text in {**files, f"{info}/RECORD": record + f"{info}/RECORD,,\n"}.items():
-            archive.writestr(each, text)
+        for name, text in files.items():
+            archive.writestr(name, text)
     return path
 
 

@@ -15,6 +15,8 @@ class Made:
     later: str
     """Code that must run in the slim image; `p` is the package."""
     entry_points: str = ""
+    archived: bool = False
+    """An egg that a `.pth` file names; no wheel."""
 
 
 def _plain(start: str, later: str, entry_points: str = "", **files: str) -> Made:
@@ -148,6 +150,15 @@ MADE: dict[str, Made] = {
     "zones": _plain("def f():\n    import zoneinfo\n    return zoneinfo.ZoneInfo\n", "p.f()"),
     "database": _plain(
         "def f():\n    import sqlite3\n    return sqlite3.connect(':memory:').execute('select 7').fetchone()\n", "p.f()"
+    ),
+    "egg": Made(
+        {
+            "__init__.py": "def f():\n    from . import mod\n    import NAME_outside\n",
+            "mod.py": "",
+            "../NAME_outside.py": "",
+        },
+        "p.f()",
+        archived=True,
     ),
     "path": _plain("def f():\n    return open('/opt/settings/made.txt').read()\n", "assert p.f() == 'settings'"),
 }

@@ -8,9 +8,6 @@ https://docs.oracle.com/en/java/javase/21/docs/specs/jar/jar.html
 """
 
 import re
-import struct
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
@@ -20,30 +17,12 @@ from mlbloat.model.filetree import Entry, FileTree
 from mlbloat.model.use import Level, Reason, Use
 from mlbloat.usage.ground import Ground
 from mlbloat.usage.learning import Kind
+from mlbloat.usage.zipped import members
 
 _MAGIC = b"\xca\xfe\xba\xbe"
 _STARTS_PROCESSES = (b"java/lang/ProcessBuilder", b"\x01\x00\x04exec")
 """Among the constants: a class, or the name of a method as of `java.lang.Runtime`."""
 _COMMAND = re.compile(rb"/?[A-Za-z0-9_][\w.+/-]{0,100}")
-_MOST_CLASS_BYTES = 1 << 20
-_MOST_BYTES = 2 << 30
-"""All classes of one archive, uncompressed."""
-_MOST_CLASSES = 200_000
-_MOST_DIRECTORY_BYTES = 16 << 20
-_END_BYTES = 22 + (1 << 16)
-"""The record at the end and the longest comment after it."""
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    NotImplementedError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    OSError,
-)
-"""What zipfile raises about archives that are damaged, encrypted or made to mislead."""
 
 _UTF8, _STRING, _LONG, _DOUBLE = 1, 8, 5, 6
 _SIZES = {3: 4, 4: 4, _LONG: 8, _DOUBLE: 8, 7: 2, _STRING: 2, 9: 4, 10: 4, 11: 4, 12: 4, 15: 3, 16: 2, 17: 4, 18: 4}
@@ -59,33 +38,10 @@ class JarFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
 def learn(stream: BinaryIO) -> JarFacts:
     """Read an archive of classes; one that is damaged has the facts of what could be read."""
     found: dict[str, None] = {}
-    try:
-        if _directory_bytes(stream) <= _MOST_DIRECTORY_BYTES:
-            with zipfile.ZipFile(stream) as archive:
-                for content in _classes(archive):
-                    if any(name in content for name in _STARTS_PROCESSES):
-                        found.update(dict.fromkeys(_commands(content)))
-    except _ERRORS:
-        pass  # Java could not read on either
+    for content in members(stream, ".class"):
+        if any(name in content for name in _STARTS_PROCESSES):
+            found.update(dict.fromkeys(_commands(content)))
     return JarFacts(tuple(found))
-
-
-def _directory_bytes(stream: BinaryIO) -> int:
-    """Return the size of the central directory, all of which a reader keeps in memory (APPNOTE.TXT, 4.3.16)."""
-    stream.seek(max(0, stream.seek(0, 2) - _END_BYTES))
-    end = stream.read()
-    at = end.rfind(b"PK\5\6")
-    return int.from_bytes(end[at + 12 : at + 16], "little") if at >= 0 else 0
-
-
-def _classes(archive: zipfile.ZipFile) -> Iterator[bytes]:
-    left = _MOST_BYTES
-    for member in archive.infolist()[:_MOST_CLASSES]:
-        is_class = member.filename.endswith(".class") and member.compress_type in _METHODS
-        if is_class and member.file_size <= min(_MOST_CLASS_BYTES, left):
-            left -= member.file_size
-            with archive.open(member) as stream:
-                yield stream.read(member.file_size)
 
 
 def _commands(content: bytes) -> Iterator[str]:

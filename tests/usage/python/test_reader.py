@@ -1,5 +1,7 @@
 """What Python files lead to, one mechanism per test, on made-up packages."""
 
+import io
+import zipfile
 import zlib
 
 import pytest
@@ -19,6 +21,14 @@ PACKAGE: dict[str, bytes | str] = {
     "p/q/__init__.py": "",
     "p/q/c.py": "",
 }
+
+
+def zipped(files: Files) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content or "")
+    return out.getvalue()
 
 
 def test_top_level_imports_and_the_packages_around_them_are_linked() -> None:
@@ -209,6 +219,34 @@ def test_path_files_run_at_every_start() -> None:
     for seed in ("/usr/bin/python3.11", f"{SITE}/other.py"):
         levels = kept(files, seed)
         assert levels[f"{SITE}/x.pth"] is levels[f"{SITE}/hook.py"] is LINKED
+
+
+def test_an_egg_on_the_search_path_leads_to_what_its_modules_import() -> None:
+    text = "import other\nfrom . import inside\ndef f():\n    import later\n    subprocess.run(['tool'])\n"
+    files: Files = {
+        f"{SITE}/x.pth": "./e-1.egg\n",
+        f"{SITE}/e-1.egg": zipped({"e/__init__.py": text, "e/inside.py": "", "broken.py": "import ("}),
+        f"{SITE}/other.py": "",
+        f"{SITE}/later.py": "",
+        f"{SITE}/never.py": "",
+        "/usr/bin/tool": elf_file(),
+    }
+    levels = kept(files, "/usr/bin/python3.11")
+    assert levels[f"{SITE}/e-1.egg"] is LINKED
+    assert {path for path in files if levels.get(path) is SAFE} == {
+        f"{SITE}/other.py",
+        f"{SITE}/later.py",
+        "/usr/bin/tool",
+    }
+    assert (
+        kept({"/app/main.pyz": zipped({"__main__.py": "import json\n"})}, "/app/main.pyz")[f"{LIB}/json/__init__.py"]
+        is SAFE
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x05\x06" + bytes(18), b"no archive" * 100])
+def test_what_is_no_archive_leads_nowhere(content: bytes) -> None:
+    assert set(kept({"/app/x.egg": content}, "/app/x.egg")) == {"/app/x.egg"}
 
 
 def test_a_module_named_by_the_command_is_linked() -> None:

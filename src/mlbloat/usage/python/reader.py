@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 
-from mlbloat.model.filetree import Entry
+from mlbloat.model.filetree import Entry, Kind
 from mlbloat.model.package import Inventory
 from mlbloat.model.use import Level, Reason, Use
 from mlbloat.usage.elf.head import HEAD
 from mlbloat.usage.ground import Ground
+from mlbloat.usage.python.archive import ARCHIVE, SUFFIXES
 from mlbloat.usage.python.binary import BYTECODE, EXTENSION
 from mlbloat.usage.python.data import DataFiles
 from mlbloat.usage.python.extension import Extensions
@@ -82,6 +83,8 @@ class PythonReader:
         by_suffix = self._by_suffix.get(name.rpartition(".")[2])
         if by_suffix is not None:
             return by_suffix(entry)
+        if name.endswith(SUFFIXES):
+            return self._archive(entry)
         if _INTERPRETER.fullmatch(name):
             return self._interpreter(entry)
         if _LIBRARY.fullmatch(name):
@@ -156,6 +159,11 @@ class PythonReader:
         yield from self._around(place)
         yield from self._extensions.named(place, self._learning.of(EXTENSION, entry))
 
+    def _archive(self, entry: Entry) -> Iterator[Use]:
+        place, facts = self._finder.place(entry.path), self._learning.of(ARCHIVE, entry)
+        yield from self._imports.uses(place, facts.imports)
+        yield from self._literals.uses(place, facts)
+
     def _script(self, entry: Entry) -> Iterator[Use]:
         head = self._learning.of(HEAD, entry)
         words = [head.relay] if head.relay else [*head.words[:1], *_program_of(head.words[1:])]
@@ -196,6 +204,9 @@ class PythonReader:
         place = self._finder.place(entry.path)
         lines = self._learning.text(entry, _MOST_READ).decode("utf-8-sig", "replace").splitlines()
         for line in lines:
+            archive = self._tree.find(posixpath.join(place.directory, line.strip()))
+            if archive.entry is not None and archive.entry.kind is Kind.FILE and line.strip():
+                yield Use(archive.path, Level.LINKED, Reason.NAMED, entry.path)
             if line.startswith(("import ", "import\t")):
                 source = scan(line)
                 yield from self._imports.uses(place, source.imports)
