@@ -95,26 +95,32 @@ def test_apt_owns_what_dpkg_lists_and_not_a_file_more(
     found = {package.name: set(package.files) for package in inventory.packages if package.manager == "apt"}
     told = of_dpkg(container, tree)
     assert set(found) == set(told)
-    differing = {name: sorted(found[name] ^ files) for name, files in told.items() if found[name] != files}
+    differing = {name: sorted(found[name] ^ files)[:9] for name, files in told.items() if found[name] != files}
     assert differing == {}
 
 
 def test_pip_owns_what_pip_shows(container: Container, tree: FileTree, inventory: Inventory) -> None:
     byte_code = compiled(tree)
+    differing = {}
     for site in {package.location for package in inventory.packages if package.manager == "pip"}:
         found = {each.name: each for each in inventory.packages if (each.manager, each.location) == ("pip", site)}
         told = by_pip(container, (_python(tree, site), "-m", "pip"), site, PYTHONDONTWRITEBYTECODE="1")
         assert {syft.normalised(name) for name in told} == set(found), site
         for name, fields in told.items():
             package = found[syft.normalised(name)]
+            if fields["Location"] != [site]:
+                continue  # pip shows the one that comes before it on the path
             assert package.version == fields["Version"][0]
             if fields["Files"] == ["Cannot locate RECORD or installed-files.txt"]:
                 # Debian ships an egg-info without a list: the files are those of its own packages.
                 assert {inventory.owners[path][0].manager for path in package.files} == {"apt"}
                 continue
             listed = regular(tree, [f"{site}/{line}" for line in fields["Files"]])
-            expected = listed.union(*(byte_code[path] for path in listed & byte_code.keys()))
-            assert set(package.files) == expected, (site, name)
+            differing[name] = set(package.files) ^ listed.union(
+                *(byte_code[path] for path in listed & byte_code.keys())
+            )
+    # Not set against set: to show how two of ten thousand paths differ takes minutes and gigabytes.
+    assert {name: sorted(paths)[:9] for name, paths in differing.items() if paths} == {}
 
 
 def _python(tree: FileTree, site: str) -> str:

@@ -24,6 +24,7 @@ WRITTEN_AT_INSTALLATION = {
     "libc-bin": ("/etc/ld.so.cache", "/var/cache/ldconfig/aux-cache"),
     "libpam-runtime": ("/etc/pam.d/common-*", "/var/lib/pam/*"),
     "python3-minimal": ("/var/lib/python/*",),
+    "shared-mime-info": ("/usr/share/mime/*", "/usr/share/mime/*/*"),
 }  # fmt: skip
 """What no list of dpkg has and a program of the package alone writes. Everything else without a list is nobody's."""
 
@@ -61,15 +62,17 @@ def of_dpkg(inside: Inside, tree: FileTree) -> dict[str, set[str]]:
     native = inside.run("dpkg", "--print-architecture").strip()
     byte_code = compiled(tree)
     chosen = {record: regular(tree, files) for record, files in _alternatives(inside).items()}
+    listed = _listed(inside)
+    everything = regular(tree, (path for paths in listed.values() for path in paths))
     found = {}
-    for qualified, paths in _listed(inside).items():
+    for qualified, paths in listed.items():
         name = qualified.removesuffix(f":{native}")
         stems = (f"{INFO}/{name}", f"{INFO}/{qualified}", f"{INFO}/{name}:{native}")
         files = regular(tree, paths)
         control = {path for path in tree.children(INFO) if path.rpartition(".")[0] in stems}
         groups = {record for record, among in chosen.items() if not files.isdisjoint(among)}
         modules = (byte_code[path] for path in files if path in byte_code)
-        found[name] = files.union(control, groups, _written(tree, name), *modules)
+        found[name] = files.union(control, groups, _written(tree, name) - everything, *modules)
     return found
 
 
