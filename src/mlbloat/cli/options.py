@@ -82,7 +82,10 @@ Engine = Annotated[
 Tracer = Annotated[
     str,
     typer.Option(
-        "--tracer", metavar="TRACER", envvar="MLBLOAT_TRACER", help="What records a run: auto, seccomp or fanotify."
+        "--tracer",
+        metavar="TRACER",
+        envvar="MLBLOAT_TRACER",
+        help="What records a run: auto, seccomp, fuse or fanotify.",
     ),
 ]
 Platform = Annotated[
