@@ -401,7 +401,7 @@ def _wait_for_run(process: "subprocess.Popen[str]") -> dict[int, str]:
         if "sleep 601" in below.values():
             return below
         time.sleep(0.05)
-    raise AssertionError(f"the run did not start: {process.communicate(timeout=10)}")
+    raise AssertionError(f"the run did not start: {process.communicate(timeout=60)}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -423,7 +423,7 @@ def test_an_interrupted_run_leaves_nothing(
     try:
         below = _wait_for_run(process)
         process.send_signal(number)
-        said = process.communicate(timeout=60)
+        said = process.communicate(timeout=300)
     finally:
         process.kill()
         process.communicate()

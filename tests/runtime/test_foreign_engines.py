@@ -187,7 +187,7 @@ def test_time_over_ends_everything(
     engine: Engine, rootfs: Path, tmp_path: Path, leftovers: Leftovers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "GRACE_SECONDS", 0.5)
-    outcome = engine.run(_sh(_IGNORES_SIGTERM, timeout_seconds=1.0), rootfs, tmp_path)
+    outcome = engine.run(_sh(_IGNORES_SIGTERM, timeout_seconds=4.0), rootfs, tmp_path)
     assert (outcome.timed_out, outcome.stdout) == (True, b"ready\n")
     leftovers.check()
 

@@ -38,8 +38,8 @@ server.serve_forever()
 """
 _PORT = 8071
 _URL = f"http://127.0.0.1:{_PORT}"
-_READY = Ready(tcp=("127.0.0.1", _PORT), timeout_seconds=20)
-_STOP = Stop(signal="QUIT", timeout_seconds=10)
+_READY = Ready(tcp=("127.0.0.1", _PORT), timeout_seconds=60)
+_STOP = Stop(signal="QUIT", timeout_seconds=60)
 
 
 @pytest.fixture(
@@ -134,9 +134,9 @@ def test_a_service_that_ends_early_is_said_to(engine: Engine, tmp_path: Path) ->
 
 
 def test_a_service_that_never_gets_ready_is_ended(engine: Engine, tmp_path: Path) -> None:
-    ready = Ready(http=f"{_URL}/none", timeout_seconds=2)
+    ready = Ready(http=f"{_URL}/none", timeout_seconds=6)
     outcome = _run(engine, Service(ready=ready, requests=(Request(url=_URL),), stop=_STOP), tmp_path)
-    assert [step.failure for step in outcome.steps] == ["it was not ready within 2 seconds: status 404"]
+    assert [step.failure for step in outcome.steps] == ["it was not ready within 6 seconds: status 404"]
     assert outcome.exit == 3
 
 
@@ -168,7 +168,7 @@ def test_a_service_that_is_stopped_at_once_has_been_started(engine: Engine, tmp_
 
 def test_the_hosts_network_is_reached_when_it_is_asked_for(engine: Engine, tmp_path: Path, free_port: int) -> None:
     url = f"http://127.0.0.1:{free_port}/"
-    ready = Ready(tcp=("127.0.0.1", free_port), timeout_seconds=20)
+    ready = Ready(tcp=("127.0.0.1", free_port), timeout_seconds=60)
     served = _server(Service(ready=ready, requests=(Request(url=url),), stop=_STOP), free_port)
     outcome = engine.run(replace(served, conditions=Conditions(network="host")), HOST, tmp_path)
     assert [step.status for step in outcome.steps] == [None, 200]
