@@ -24,8 +24,8 @@ _DOCUMENT = Path(__file__).parents[3] / "docs" / "tracing.md"
 _FILES: Mapping[str, bytes | str | None] = {
     **{
         f"/w/{name}": name
-        for name in """read target behind stat lstat access chmod owner times old gone cut linked replaced path append
-            mapped xattr dir/at dir/sub/x listed/x spawned state""".split()
+        for name in """read target behind stat lstat access chmod owner times old gone cut linked replaced replacement
+            path append mapped xattr dir/at dir/sub/x listed/x spawned state""".split()
     },
     "/w/script": "#!/bin/sh\nexit 0\n",
     "/w/link": Link("target"),
@@ -45,7 +45,7 @@ with open("mapped", "rb") as file: mmap.mmap(file.fileno(), 0, access=mmap.ACCES
 os.stat("stat"); os.lstat("lstat"); os.access("access", os.R_OK); os.readlink("read-link"); os.statvfs("state")
 tried(os.getxattr, "xattr", "user.a")
 os.chmod("chmod", 0o600); os.chown("owner", 0, 0); os.utime("times"); os.truncate("cut", 1)
-os.rename("old", "new"); os.link("linked", "second"); os.replace("append", "replaced")
+os.rename("old", "new"); os.link("linked", "second"); os.replace("replacement", "replaced")
 open("gone").close(); os.unlink("gone")
 os.close(os.open("path", os.O_PATH))
 at = os.open("dir", os.O_PATH); os.close(os.open("sub/x", os.O_RDONLY, dir_fd=at))
