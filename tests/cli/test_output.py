@@ -262,3 +262,11 @@ def test_a_stage_that_fails_leaves_no_half_line() -> None:
     with pytest.raises(KeyError), Talker(quiet=False, verbose=False, stream=stream, terminal=True).stage("x"):
         raise KeyError
     assert stream.getvalue().endswith("\r\x1b[2K")
+
+
+@pytest.mark.parametrize(("columns", "width"), [("80", 80), ("20", 72), ("500", 140)])
+def test_a_report_is_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch, columns: str, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert output.width() == 110  # no terminal: a file, a pipe
+    monkeypatch.setattr(sys, "stdout", _Terminal())
+    assert output.width() == width

@@ -215,7 +215,7 @@ def verify(
         original, command, workload, timeout, engine=engine, platform=platform, no_cache=no_cache, limit=limit
     )
     verdict = pipeline.verify(asked, slim, Talker(quiet=quiet, verbose=verbose))
-    output.put(table.render_verdict(verdict, color=output.color()))
+    output.put(table.render_verdict(verdict, color=output.color(), width=output.width()))
     if not verdict.passed:
         raise VerificationError(f"cannot verify {slim}: it is not {original}'s equal; the lines above say where")
 
@@ -299,8 +299,7 @@ def diff(
     output.check_apart(output.files(wanted), [*options.files(before, None, None), *options.files(after, None, None)])
     found = pipeline.diff(asked, after, Talker(quiet=quiet, verbose=verbose))
     for each in sorted(wanted, key=lambda each: not each.file):
-        text = difference.render(found, each.format, color=output.color() and not each.file)
         if each.file:
-            output.write_file(Path(each.file), text)
+            output.write_file(Path(each.file), difference.render(found, each.format))
         else:
-            output.put(text)
+            output.put(difference.render(found, each.format, color=output.color(), width=output.width()))

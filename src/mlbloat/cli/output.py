@@ -1,6 +1,7 @@
 """Where reports go: standard output, or files that are whole or not there."""
 
 import os
+import shutil
 import stat
 import sys
 import tempfile
@@ -62,7 +63,7 @@ def write(report: "Report", wanted: "tuple[Output, ...]") -> None:
         if output.file:
             write_file(Path(output.file), render(report, output.format))
         else:
-            put(render(report, output.format, color=color()))
+            put(render(report, output.format, color=color(), width=width()))
 
 
 def put(text: str) -> None:
@@ -87,6 +88,15 @@ def color() -> bool:
         and not os.environ.get("NO_COLOR")
         and os.environ.get("TERM") != "dumb"
     )
+
+
+def width() -> int:
+    """Columns of a report on standard output: the terminal's, or what reads well in a file."""
+    from mlbloat.report import columns
+
+    if sys.stdout is None or not sys.stdout.isatty():
+        return columns.WIDTH
+    return min(max(shutil.get_terminal_size((columns.WIDTH, 24)).columns, columns.NARROW), columns.WIDEST)
 
 
 def check_writable(path: Path) -> None:

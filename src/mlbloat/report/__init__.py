@@ -7,6 +7,7 @@ from typing import Literal
 from mlbloat.errors import UsageError
 from mlbloat.model.report import Report
 from mlbloat.report import dot, json, junit, markdown, page, sarif, sheet, table
+from mlbloat.report.columns import WIDTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,10 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def render(report: Report, name: str, *, color: bool = False) -> str:
-    """Print a report in one of FORMATS; `color` is for a terminal."""
+def render(report: Report, name: str, *, color: bool = False, width: int = WIDTH) -> str:
+    """Print a report in one of FORMATS; `color` and `width` are a terminal's."""
     check(report, name)
-    return table.render(report, color=color) if name == "table" else FORMATS[name].render(report)
+    return table.render(report, color=color, width=width) if name == "table" else FORMATS[name].render(report)
 
 
 def check(report: Report, name: str) -> None:

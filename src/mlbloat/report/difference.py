@@ -8,9 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from mlbloat.model.difference import Difference, FileChange, PackageChange
+from mlbloat.report.columns import WIDTH, Fitted, plain_table, text
 from mlbloat.report.json import printable
-from mlbloat.report.table import ROWS, WIDTH, plain_table, text
+from mlbloat.report.table import ROWS
 from mlbloat.report.units import count, percent, size
+from mlbloat.report.words import made_by
 
 FORMATS = ("table", "json")
 
@@ -60,7 +62,12 @@ def _layers(difference: Difference) -> RenderableType:
     table = plain_table("layer", "in", "size", "created by", title=f"Layers: {both} in both", numbers=("size",))
     others = [layer for layer in difference.layers if layer.held_by != "both"]
     for layer in others[:ROWS]:
-        table.add_row(layer.diff_id[7:19], layer.held_by, size(layer.size_bytes), layer.created_by[:60])
+        table.add_row(
+            layer.diff_id[7:19],
+            layer.held_by,
+            size(layer.size_bytes),
+            Fitted(made_by(layer.created_by), keep_end=False),
+        )
     return Group(table, *_more(len(others)))
 
 
@@ -73,7 +80,9 @@ def _files(difference: Difference) -> RenderableType:
     rest = sum(not set(names).intersection(change.what) for change in files)
     table: Table = plain_table("path", "what", "size", title=f"Files: {', '.join(told)}, {rest:,} otherwise changed")
     for change in sorted(files, key=_by_size)[:ROWS]:
-        table.add_row(str(PurePosixPath(change.path)), ", ".join(change.what), _signed(change.grown_bytes))
+        table.add_row(
+            Fitted(str(PurePosixPath(change.path)), least=30), ", ".join(change.what), _signed(change.grown_bytes)
+        )
     return Group(table, *_more(len(files)))
 
 

@@ -12,7 +12,7 @@ from mlbloat.model.plain import plain
 from mlbloat.model.report import Report
 from mlbloat.report import devicecode
 from mlbloat.report.units import count, limit_sentence, percent, short_key, size
-from mlbloat.report.words import judgement, used_means
+from mlbloat.report.words import judgement, made_by, used_means
 
 ROWS = 15
 _MAX_TEXT = 160
@@ -175,7 +175,7 @@ def _layers(report: Report) -> Iterator[str]:
     shown = report.image.layers[: 2 * ROWS]
     rows = (
         (str(number), size(each.size_bytes), size(each.unused_bytes), size(each.shadowed_bytes),
-         _code(each.created_by) if each.created_by else "")
+         _code(made_by(each.created_by)) if each.created_by else "")
         for number, each in enumerate(shown)
     )  # fmt: skip
     head = (">layer", ">size", ">unused", ">shadowed", "made by")

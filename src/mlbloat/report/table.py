@@ -1,12 +1,7 @@
 """The report for a terminal: readable without colour, widest first, nothing that needs a manual."""
 
-import io
-from collections.abc import Iterable
-
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.segment import Segment
-from rich.table import Table
 from rich.text import Text
 
 from mlbloat.model.plain import plain
@@ -14,13 +9,15 @@ from mlbloat.model.report import PackageReport, Repair, Report, Verdict
 from mlbloat.model.step import StepReport
 from mlbloat.model.use import Phase
 from mlbloat.report import devicecode
+from mlbloat.report.columns import WIDTH, Fitted, plain_table, text
 from mlbloat.report.units import count, limit_sentence, percent, short_key, size
-from mlbloat.report.words import judgement, used_means
+from mlbloat.report.words import judgement, made_by, used_means
 
 ROWS = 12
 """Packages, layers and findings shown; the JSON has all of them."""
 
-WIDTH = 110
+ADVICE = 240
+"""Characters of an advice; the longest list ten paths."""
 BAR = 40
 _CODE_NUMBERS = ("size", "of the code", "such a GPU loads")
 _RUN_NUMBERS = ("seconds", "files", "new files", "new bytes")
@@ -39,37 +36,6 @@ def render(report: Report, *, color: bool = False, width: int = WIDTH) -> str:
 def render_verdict(verdict: Verdict, *, color: bool = False, width: int = WIDTH) -> str:
     """Text of a verdict alone."""
     return text([_verdict_lines(verdict)], color=color, width=width)
-
-
-def text(renderables: Iterable[RenderableType], *, color: bool, width: int) -> str:
-    """Text of tables and lines, an empty line after each."""
-    out = io.StringIO()
-    console = Console(
-        file=out, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False, markup=False
-    )
-    for renderable in renderables:
-        console.print(_Plain(renderable))
-        console.print()
-    return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines()) + "\n"
-
-
-class _Plain:
-    """What it wraps, without the escapes that names in an image may carry."""
-
-    def __init__(self, renderable: RenderableType) -> None:
-        self._renderable = renderable
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for segment in console.render(self._renderable, options):
-            yield Segment("\n".join(map(plain, segment.text.split("\n"))), segment.style)
-
-
-def plain_table(*columns: str, title: str, numbers: Iterable[str] = ()) -> Table:
-    """A table without lines; columns of numbers are flush right."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
-    for column in columns:
-        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
-    return table
 
 
 def _headline(report: Report) -> RenderableType:
@@ -161,11 +127,12 @@ def _packages(report: Report) -> RenderableType | None:
     table = plain_table(
         "package", "version", "manager", "size", "used", "reachable", "unused", "bloat", "needed",
         title=f"Packages with most unused bytes ({len(shown)} of {len(report.packages)})", numbers=_NUMBERS,
+        wide=("version", "reachable"),
     )  # fmt: skip
     for package in shown:
         table.add_row(
-            package.name,
-            package.version,
+            Fitted(package.name),
+            Fitted(package.version),
             package.manager,
             *map(size, (package.size_bytes, package.used_bytes, package.reachable_bytes, package.unused_bytes)),
             percent(package.bloat_ratio),
@@ -186,7 +153,7 @@ def _layers(report: Report) -> RenderableType:
     )
     for number, layer in enumerate(report.image.layers):
         sizes = (layer.size_bytes, layer.used_bytes, layer.reachable_bytes, layer.unused_bytes, layer.shadowed_bytes)
-        table.add_row(str(number), *map(size, sizes), _shortened(layer.created_by, 50))
+        table.add_row(str(number), *map(size, sizes), Fitted(made_by(layer.created_by), keep_end=False))
     return table
 
 
@@ -198,7 +165,7 @@ def _safe_only(report: Report) -> RenderableType | None:
     title = f"Kept only at safe ({len(shown)} of {len(report.safe_only)}): another input may need it"
     table = plain_table("size", "files", "of", "because", title=title, numbers=_NUMBERS)
     for group in shown:
-        table.add_row(size(group.size_bytes), f"{group.files:,}", short_key(group.group), Text(group.reason))
+        table.add_row(size(group.size_bytes), f"{group.files:,}", Fitted(short_key(group.group)), Fitted(group.reason))
     return table
 
 
@@ -209,9 +176,17 @@ def _removed(report: Report) -> RenderableType | None:
         return None
     share = percent(removed.low_risk_ratio)
     title = f"What goes at {report.evidence.keep}: {size(removed.size_bytes)}, {share} of it of low risk"
-    table = plain_table("risk", "size", "files", "what", "is needed if", title=title, numbers=_NUMBERS)
+    table = plain_table(
+        "risk", "size", "files", "what", "is needed if", title=title, numbers=_NUMBERS, wide=("is needed if",)
+    )
     for part in removed.parts:
-        table.add_row(part.risk, size(part.size_bytes), f"{part.files:,}", part.what, Text(part.needed_if, style="dim"))
+        table.add_row(
+            part.risk,
+            size(part.size_bytes),
+            f"{part.files:,}",
+            part.what,
+            Fitted(part.needed_if, least=40, style="dim"),
+        )
     lines = [
         Text(f"riskiest: {size(each.size_bytes)} of {short_key(each.group)}, {each.what}")
         for each in removed.riskiest[:3]
@@ -244,7 +219,7 @@ def _findings(report: Report) -> RenderableType | None:
     title = f"Findings ({len(shown)} of {len(report.findings)})"
     table = plain_table("bytes", "rule", "what, and what to change in the Dockerfile", title=title, numbers=_NUMBERS)
     for finding in shown:
-        advice = Padding(Text(finding.advice, style="dim"), (0, 0, 0, 2))
+        advice = Padding(Text(_shortened(finding.advice, ADVICE), style="dim"), (0, 0, 0, 2))
         table.add_row(size(finding.bytes), finding.rule, Group(Text(finding.title), advice))
     for silent in report.silenced:
         until = f" until {silent.until}" if silent.until else ""

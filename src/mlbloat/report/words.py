@@ -1,6 +1,10 @@
 """What a report says in words, the same in every format."""
 
+import re
+
 from mlbloat.model.report import Report, Verdict
+
+_BUILDER = re.compile(r"^(?:RUN )?(?:\|\d+ .*?)?/bin/(?:ba)?sh (?:-o [a-z]+ |-[a-z]+ )*?-[a-z]*c ")
 
 
 def used_means(report: Report) -> str:
@@ -18,3 +22,12 @@ def judgement(verdict: Verdict) -> str:
     if not verdict.held_out:
         return "Verified only on what was profiled: add `verify` runs that the profile does not contain"
     return "Verified"
+
+
+def made_by(created_by: str) -> str:
+    """The line of a Dockerfile that made a layer, without what builders write around it."""
+    line = " ".join(created_by.split()).removesuffix(" # buildkit")
+    command = _BUILDER.sub("", line, count=1)
+    if command == line:
+        return line
+    return command.removeprefix("#(nop) ") if command.startswith("#(nop) ") else f"RUN {command}"

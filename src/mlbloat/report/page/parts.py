@@ -19,6 +19,7 @@ from mlbloat.report.page.element import (
     tag,
 )
 from mlbloat.report.units import count, percent, short_key, size
+from mlbloat.report.words import made_by
 
 MAX_FILES = 1000
 """Largest files with a row; the page stays small enough to be attached to a mail."""
@@ -217,7 +218,7 @@ def layers(report: Report) -> Element:
             bytes_(layer.reachable_bytes, "n w"),
             bytes_(layer.unused_bytes),
             bytes_(layer.shadowed_bytes, "n w"),
-            tag("td", tag("code", " ".join(layer.created_by.split()) or "-"), class_="p"),
+            tag("td", tag("code", made_by(layer.created_by) or "-"), class_="p"),
         )
         for place, layer in enumerate(found)
     ]
