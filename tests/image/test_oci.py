@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from mlbloat import pipeline
 from mlbloat.errors import BadImageError, ImageNotFoundError
 from mlbloat.image import Limits, load, squash
 from mlbloat.model.image import Platform
+from mlbloat.request import Request
 from tests.support import images
 from tests.support.images import WHITEOUT, Compression, Members, descriptor, oci_manifest
 from tests.support.trees import Link
@@ -298,6 +300,8 @@ def test_configurations_that_do_not_fit_the_layers_are_refused(
     path = images.write_dir(tmp_path / "i", layout_with(document, [TAR]))
     with pytest.raises(BadImageError, match=why):
         load(f"oci-dir:{path}", tmp_path / "w")
+    with pytest.raises(BadImageError, match=why):  # which looks before it reads whether it knows the answer
+        pipeline.scan(Request(reference=f"oci-dir:{path}", cache=tmp_path / "cache"))
 
 
 def test_a_number_that_nobody_can_read_is_refused(tmp_path: Path) -> None:

@@ -25,13 +25,12 @@ from mlbloat.image import (
     registry,
 )
 from mlbloat.image.assemble import assemble
-from mlbloat.image.documents import decode_config
+from mlbloat.image.documents import decode_config, digest_of
 from mlbloat.image.meter import Meter, Progress
 from mlbloat.image.squash import squash
 from mlbloat.image.store import open_archive
 from mlbloat.image.stored import AbsentError, Question, Stored, parse_platform
 from mlbloat.image.unpack import FIRST_BYTES
-from mlbloat.model.digest import Digest
 from mlbloat.model.image import Image
 from mlbloat.tarstream import LIMIT_NAMES, Budget, Limits
 
@@ -84,11 +83,12 @@ class Located:
     @property
     def last_layer(self) -> str:
         """What the cache calls its highest layer; empty where it has none."""
-        document = decode_config(self.stored.config, f"the configuration of {self.question.reference}")
+        name = f"the configuration of {self.question.reference}"
+        document = decode_config(self.stored.config, name)
         diff_ids = (document.rootfs.diff_ids if document.rootfs else None) or ()
         if not diff_ids or len(diff_ids) != len(self.stored.layers):
             return ""
-        return self.stored.layers[-1].key(Digest(diff_ids[-1]))
+        return self.stored.layers[-1].key(digest_of(diff_ids[-1], name))
 
     def load(self) -> Image:
         """Read the layers; one that the cache knows by its diff ID is not read, until a content is asked for."""
