@@ -231,6 +231,11 @@ def test_a_broken_database_is_a_finding_without_bytes_that_names_the_file() -> N
     assert told.title == problem.text
 
 
+def test_a_database_whose_path_means_something_to_a_builder_is_not_written_into_the_remedy() -> None:
+    problem = Problem("/opt/a b;$x/conda-meta/a.json", "cannot read it")
+    assert found({}, problems=(problem,))["broken-database"].advice == "COPY --from=INTACT_IMAGE DATABASE DATABASE"
+
+
 def elf(debug_bytes: int, *, stripped: bool = False) -> bytes:
     """A 64-bit ELF file of nothing but sections: .text, .symtab and .debug_info, and the names of sections."""
     names = b"\0.text\0.symtab\0.debug_info\0.shstrtab\0"

@@ -109,6 +109,7 @@ def test_pip_packages_of_an_environment_are_pips_and_see_only_it() -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", '{"name": 1, "version": "1"}', '{"name": "a"}', '{"name": "../a", "version": "1"}', "[" * 100_000,
+     '{"name": "-a", "version": "1"}',
      '{"name": "a", "version": "1", "files": "' + "\\ud800" + '"}', b'{"name": "a\xff", "version": "1"}'],
 )  # fmt: skip
 def test_a_broken_record_is_named_and_the_others_remain(text: str | bytes) -> None:

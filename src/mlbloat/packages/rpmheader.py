@@ -3,6 +3,7 @@
 https://rpm-software-management.github.io/rpm/manual/format_header.html, lib/rpmtag.h for the tags.
 """
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from mlbloat.packages.database import text_of
 _INTRO = struct.Struct(">II")
 _INDEX = struct.Struct(">IIII")
 _INT16, _INT32, _STRING, _STRINGS, _LOCALISED = 3, 4, 6, 8, 9
+_NAME = re.compile(r"[A-Za-z0-9_%][A-Za-z0-9_%{}.+-]*")
+"""What rpmbuild takes (build/parsePreamble.c), without the bytes beyond ASCII that it does not check."""
+_ARCHITECTURE = re.compile(r"[A-Za-z0-9_]*")
 MAX_TAGS = 10_000
 """A header has about a hundred."""
 MAX_VALUES = 2_000_000
@@ -51,13 +55,14 @@ def header(blob: bytes) -> Header:
     """Parse a header; raise ValueError when it is none or names no package."""
     tags = dict(_tags(blob))
     name, version, release = (_first(tags, tag) for tag in (Tag.NAME, Tag.VERSION, Tag.RELEASE))
-    if not name or not name.isprintable() or not version:
+    architecture = _first(tags, Tag.ARCH)
+    if not (_NAME.fullmatch(name) and _ARCHITECTURE.fullmatch(architecture) and version and version.isprintable()):
         raise ValueError(f"a header has no valid name and version ({name[:80]!r})")
     epoch = _first(tags, Tag.EPOCH)
     return Header(
         name=name,
         version=(f"{epoch}:" if epoch not in ("", "0") else "") + (f"{version}-{release}" if release else version),
-        architecture=_first(tags, Tag.ARCH),
+        architecture=architecture,
         paths=tuple(_paths(tags)),
         provides=_texts(tags, Tag.PROVIDES),
         requires=_texts(tags, Tag.REQUIRES),
