@@ -170,12 +170,25 @@ def test_documentation_is_found_without_the_licences() -> None:
             "/usr/share/man/man1/a.1.gz": b"333",
             "/usr/share/man/de/man1/a.1.gz": b"4",
             "/usr/share/documents/a": b"55555",
-        }
+        },
+        Package(manager=Manager.APT, name="a", version="1", location="/"),
     )["documentation"]
     assert found.bytes == 1 + 3 + 1
     assert found.paths == ("/usr/share/man", "/usr/share/doc/a")
     assert "path-exclude=" in found.advice
     assert "path-include=/usr/share/doc/*/copyright" in found.advice
+
+
+@pytest.mark.parametrize(
+    ("manager", "advice"),
+    [
+        (Manager.APK, "RUN INSTALL && rm -rf /usr/share/man"),
+        (Manager.RPM, "RUN dnf install --assumeyes --setopt=tsflags=nodocs PACKAGES"),
+    ],
+)
+def test_documentation_is_left_out_in_the_way_of_the_distribution(manager: Manager, advice: str) -> None:
+    package = Package(manager=manager, name="a", version="1", location="/")
+    assert findings({"/usr/share/man/man1/a.1.gz": b"1"}, package)["documentation"].advice == advice
 
 
 def test_documentation_outside_of_dpkgs_reach_is_removed_file_by_file_beside_a_licence() -> None:

@@ -1,6 +1,7 @@
 """Parts of packages that run-time images have no use for: only what nothing reaches is counted."""
 
 import re
+import shlex
 from collections.abc import Iterator
 
 from mlbloat.findings.scene import Rule, Scene, grouped, matched, without
@@ -29,7 +30,7 @@ def _development(rule: Rule, scene: Scene) -> Iterator[Finding]:
 
 def _unused_development_packages(scene: Scene) -> str:
     """Return the -dev packages of which nothing is needed."""
-    return " ".join(
+    return shlex.join(
         package.name
         for package in scene.of_manager(Manager.APT)
         if package.name.partition(":")[0].endswith("-dev")
@@ -50,9 +51,13 @@ def _documentation(rule: Rule, scene: Scene) -> Iterator[Finding]:
     licensed = (entry for entry in entries if entry.name != _LICENCE)
     groups = grouped(licensed, lambda entry: matched(_DOCUMENTATION, entry.path))
     system = any(directory.startswith("/usr/share/") for directory in groups)
-    yield rule.finding(
-        scene, "Documentation that nothing uses", groups, rule.remedy if system else without(scene, groups)
-    )
+    managers = {package.manager for package in scene.inventory.packages} if system else set()
+    advice = without(scene, groups)
+    if Manager.APT in managers:
+        advice = rule.remedy
+    elif Manager.RPM in managers:
+        advice = "RUN dnf install --assumeyes --setopt=tsflags=nodocs PACKAGES"
+    yield rule.finding(scene, "Documentation that nothing uses", groups, advice)
 
 
 _TESTS = re.compile(r".*?/(?:site-packages|dist-packages|python3\.[0-9]+t?)/(?:.+?/)?tests?(?=/)", re.DOTALL)
