@@ -157,7 +157,7 @@ def test_caches_of_other_managers_are_found(rule: str, path: str, line: str) -> 
     assert (told.bytes, line in told.advice) == (9, True)
 
 
-def test_the_cache_of_conda_says_what_is_installed_nowhere() -> None:
+def test_the_cache_of_othersays_what_is_installed_nowhere() -> None:
     directory = "/var/tmp/pkgs"
     cached = tuple(
         CachedPackage(manager=Manager.CONDA, name=name, version="1", path=f"{directory}/{name}-1-0.conda")
@@ -194,21 +194,49 @@ APT_FILES = {
 }
 
 
-def test_packages_that_nothing_needs_are_named_with_the_command_for_their_tops() -> None:
+def test_packages_that_nothing_needs_are_named_with_the_command_that_takes_nothing_else() -> None:
     told = found(APT_FILES, *APT, used=("/bin/app",))["unused-packages"]
     assert told.bytes == 3 + 4 + 5
     assert told.paths == ("apt:only@/", "apt:tool@/", "apt:extra@/")
     assert told.title.startswith("3 packages of apt ")
-    assert told.advice.endswith("apt-get purge --yes --auto-remove tool extra")
+    assert told.advice.endswith("PACKAGES && apt-get purge --yes only tool extra")
 
 
 def test_a_remedy_does_not_remove_the_tool_that_it_runs() -> None:
     manager = package(Manager.APT, "apt", "/usr/bin/apt-get", requested=True)
     told = found({**APT_FILES, "/usr/bin/apt-get": "7777777"}, *APT, manager, used=("/bin/app",))["unused-packages"]
     assert told.bytes == 3 + 4 + 5 + 7
-    assert told.advice.endswith("apt-get purge --yes --auto-remove tool extra")
+    assert told.advice.endswith("PACKAGES && apt-get purge --yes only tool extra")
     told = found({"/usr/bin/apt-get": "7"}, manager)["unused-packages"]
     assert told.advice.endswith(" UNUSED")
+
+
+def test_distributions_are_removed_from_their_own_environment_and_what_another_manager_brought_is_not() -> None:
+    conda = "/opt/a;b c"
+    packages = (
+        Package(manager=Manager.PIP, name="a", version="1", location=SITE, files=(f"{SITE}/a.py",)),
+        Package(manager=Manager.PIP, name="b", version="1", location="/x y", files=("/x y/b.py",)),
+        Package(manager=Manager.PIP, name="pip", version="1", location=SITE, files=(f"{SITE}/pip/__main__.py",),
+                requires=(f"pip:c@{SITE}",)),
+        Package(manager=Manager.PIP, name="c", version="1", location=SITE, files=(f"{SITE}/c.py",)),
+        Package(manager=Manager.CONDA, name="d", version="1", location=conda, files=(f"{conda}/d.py",)),
+        Package(manager=Manager.PIP, name="d", version="1", location=f"{conda}/lib/python3.11/site-packages",
+                files=(f"{conda}/d.py",)),
+        Package(manager=Manager.CONDA, name="conda", version="1", location=conda, files=(f"{conda}/bin/conda",)),
+    )  # fmt: skip
+    files: dict[str, bytes | str | None] = {path: "1" for each in packages for path in each.files}
+    tree = tree_of({**files, "/usr/bin/python3.11": "#!/bin/sh"})
+    marks = tuple(Mark(each.path, None, FileClass.UNUSED, ()) for each in tree.files())
+    owners = {path: (each,) for each in reversed(packages) for path in each.files}
+    told = findings.find(image_of(), tree, Inventory(packages=packages, owners=owners), marks)
+    advice = {each.advice.split()[1]: each.advice for each in told if each.rule == "unused-packages"}
+    assert advice["pip"] == (
+        "RUN pip install PACKAGES && /usr/bin/python3.11 -m pip uninstall --yes a"
+        " && PYTHONPATH='/x y' pip uninstall --yes b"
+    )
+    assert advice["conda"] == (
+        "RUN conda install --yes PACKAGES && conda remove --yes --force-remove --prefix '/opt/a;b c' d"
+    )
 
 
 def test_packages_that_are_only_recommended_are_avoided_by_one_option() -> None:

@@ -59,7 +59,7 @@ def test_what_nothing_needs_is_named_with_what_goes_along_and_the_command() -> N
     told = sentences("lib", package("tool", "lib", requested=True), package("lib"))
     assert told[2:] == [
         "  who needs it: nothing that runs requires it",
-        "  as a whole: pip:tool@/site could go along with pip:lib@/site: pip uninstall --yes tool",
+        "  as a whole: pip:tool@/site could go along with pip:lib@/site: PYTHONPATH=/site pip uninstall --yes tool lib",
     ]
 
 
@@ -111,7 +111,7 @@ def test_every_package_of_the_name_is_explained_and_a_key_names_one() -> None:
     both = (package("a"), package("a", manager=Manager.CONDA))
     assert len(sentences("A", *both)) == 8
     assert len(sentences("conda:a@/site", *both)) == 4
-    assert "conda remove --yes --prefix /site a" in sentences("conda:a@/site", *both)[3]
+    assert "conda remove --yes --force-remove --prefix /site a" in sentences("conda:a@/site", *both)[3]
 
 
 def test_a_name_that_is_not_there_gets_the_names_that_are_like_it() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from mlbloat.findings.scene import MAX_PATHS, Rule, Scene, freed
 from mlbloat.model import graph
 from mlbloat.model.package import Manager, Package
+from mlbloat.model.removers import installer, removal, removes, word
 from mlbloat.model.report import Finding
 
 _BUILDING = ("devel", "libdevel")
@@ -18,28 +19,23 @@ _INSTALL = {
     Manager.RPM: "dnf install --assumeyes --setopt=install_weak_deps=False PACKAGES",
     Manager.NPM: "npm install --global PACKAGES",
 }
-_TOOLS = frozenset({"/usr/bin/apt-get", "/sbin/apk", "/usr/sbin/apk", "/usr/bin/apk", "/usr/bin/dnf", "/usr/bin/dnf-3"})
-"""What a remedy runs cannot be what it removes."""
-_REMOVE = {
-    Manager.APT: "apt-get purge --yes --auto-remove",
-    Manager.PIP: "pip uninstall --yes",
-    Manager.CONDA: "conda remove --yes",
-    Manager.APK: "apk del",
-    Manager.RPM: "dnf remove --assumeyes",
-    Manager.NPM: "npm uninstall --global",
-}
 
 
 def _unused(rule: Rule, scene: Scene) -> Iterator[Finding]:
     candidates = scene.unneeded
-    tops = [scene.packages[removal.key] for removal in graph.removals(scene.inventory, candidates)]
     for manager in Manager:
         packages = [scene.packages[key] for key in sorted(candidates) if scene.packages[key].manager is manager]
         title = f"{len(packages)} packages of {manager} of which nothing is needed, and that nothing needed requires"
-        able = [package for package in tops if package.manager is manager and _TOOLS.isdisjoint(package.files)]
-        removal = f"{_REMOVE[manager]} {_names(_by_size(scene, able))}"
-        advice = f"RUN {_INSTALL[manager]} && {removal}" if able else ""
+        commands = removal(_by_size(scene, _removable(scene, packages)), scene.tree)
+        advice = f"RUN {_INSTALL[manager]} && {commands}" if commands else ""
         yield _finding(rule, scene, title, packages, advice)
+
+
+def _removable(scene: Scene, packages: Iterable[Package]) -> list[Package]:
+    """Leave out what a remedy runs, what that requires, and what another manager installed."""
+    packages = list(packages)
+    running = graph.depths(scene.inventory.packages, [package.key for package in packages if removes(package)])
+    return [each for each in packages if each.key not in running and installer(each, scene.inventory) is None]
 
 
 def _recommended(rule: Rule, scene: Scene) -> Iterator[Finding]:
@@ -57,7 +53,7 @@ def _recommended(rule: Rule, scene: Scene) -> Iterator[Finding]:
 def _build_tools(rule: Rule, scene: Scene) -> Iterator[Finding]:
     candidates = scene.unneeded
     packages = [each for each in scene.of_manager(Manager.APT) if each.section in _BUILDING and each.key in candidates]
-    names = _names(_by_size(scene, packages))
+    names = _names(_by_size(scene, packages)[:MAX_PATHS])
     install = f"apt-get update && apt-get install --yes {names}"
     advice = f"RUN {install} && BUILD && apt-get purge --yes --auto-remove {names} && rm -rf /var/lib/apt/lists/*"
     yield _finding(rule, scene, "Compilers and other tools to build with, which nothing uses", packages, advice)
@@ -69,17 +65,17 @@ def _finding(rule: Rule, scene: Scene, title: str, packages: Sequence[Package], 
         severity=rule.severity,
         title=title,
         bytes=freed(scene, scene.entries_of(packages)),
-        paths=tuple(package.key for package in _by_size(scene, packages)),
+        paths=tuple(package.key for package in _by_size(scene, packages)[:MAX_PATHS]),
         advice=advice or rule.remedy,
     )
 
 
 def _by_size(scene: Scene, packages: Iterable[Package]) -> list[Package]:
-    return sorted(packages, key=lambda package: (-scene.package_bytes[package.key], package.key))[:MAX_PATHS]
+    return sorted(packages, key=lambda package: (-scene.package_bytes[package.key], package.key))
 
 
 def _names(packages: Iterable[Package]) -> str:
-    return shlex.join(package.name for package in packages)
+    return " ".join(map(word, packages))
 
 
 def _broken(rule: Rule, scene: Scene) -> Iterator[Finding]:
@@ -103,7 +99,7 @@ RULES = (
         " needed package requires; one finding for each manager. Essential packages are left out",
         example="RUN apt-get update && apt-get install --yes vim",
         remedy="RUN apt-get update && apt-get install --yes --no-install-recommends PACKAGES"
-        " && apt-get purge --yes --auto-remove UNUSED",
+        " && apt-get purge --yes UNUSED",
         find=_unused,
     ),
     Rule(

@@ -5,7 +5,8 @@ from collections.abc import Container, Iterator, Sequence
 from mlbloat.errors import UsageError
 from mlbloat.model import graph
 from mlbloat.model.mark import FileClass, Mark
-from mlbloat.model.package import Inventory, Manager, Package
+from mlbloat.model.package import Inventory, Package
+from mlbloat.model.removers import installer, removal, removes
 
 _NEAR = 5
 """Packages suggested for a name that is not there, and packages named in one sentence."""
@@ -84,12 +85,19 @@ class _Subject:
             yield f"  as a whole: it stays: {self._why_it_stays(package, needed)}"
             return
         removals = graph.removals(self._inventory, candidates)
-        removal = next((each for each in removals if package.key in (each.key, *each.along)), None)
-        if removal is None:
+        going = next((each for each in removals if package.key in (each.key, *each.along)), None)
+        if going is None:
             yield "  as a whole: it could go with the packages that require it"
             return
-        along = f" along with {_some(removal.along)}" if removal.along else ""
-        yield f"  as a whole: {removal.key} could go{along}: {command(self._named(removal.key))}"
+        along = f" along with {_some(going.along)}" if going.along else ""
+        command = self._command((going.key, *going.along))
+        yield f"  as a whole: {going.key} could go{along}{command and f': {command}'}"
+
+    def _command(self, keys: Sequence[str]) -> str:
+        """Return the command that removes packages; none when it would remove what it runs."""
+        packages = {package.key: package for package in self._inventory.packages}
+        going = [packages[key] for key in keys if installer(packages[key], self._inventory) is None]
+        return "" if any(map(removes, going)) else removal(going)
 
     def _why_it_stays(self, package: Package, needed: Container[str]) -> str:
         if package.essential:
@@ -103,21 +111,6 @@ class _Subject:
         essential = [each.key for each in self._inventory.packages if each.essential]
         way = graph.path_between(essential, package.key, self._edges)
         return f"{_arrows(way)}, and {way[0]} is essential"
-
-    def _named(self, key: str) -> Package:
-        return next(each for each in self._inventory.packages if each.key == key)
-
-
-def command(package: Package) -> str:
-    """Return the command that removes a package."""
-    return {
-        Manager.APT: f"apt-get purge --yes --auto-remove {package.name}",
-        Manager.PIP: f"pip uninstall --yes {package.name}",
-        Manager.CONDA: f"conda remove --yes --prefix {package.location} {package.name}",
-        Manager.APK: f"apk del {package.name}",
-        Manager.RPM: f"dnf remove --assumeyes {package.name}",
-        Manager.NPM: f"npm uninstall --global {package.name}",
-    }[package.manager]
 
 
 def _arrows(way: Sequence[str]) -> str:

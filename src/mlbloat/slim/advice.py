@@ -17,9 +17,9 @@ from mlbloat.model.filetree import FileTree
 from mlbloat.model.image import Image
 from mlbloat.model.package import Inventory, Manager, Package
 from mlbloat.model.plain import plain
+from mlbloat.model.removers import Remover, installer, removers, word
 from mlbloat.model.report import Finding
 from mlbloat.slim.instructions import HADOLINT, base_name, instructions, sayable
-from mlbloat.slim.removers import Remover, removers
 
 _CACHE = re.compile(r".*-(?:cache|lists)")
 """Rules whose findings are caches."""
@@ -82,7 +82,7 @@ class _Scene:
         names: dict[tuple[int, int], set[str]] = {}
         for entry in tree.files():
             names.setdefault(entry.inode, set()).add(entry.path)
-        others = {package.key: owner for package in inventory.packages if (owner := _installer(package, inventory))}
+        others = {package.key: owner for package in inventory.packages if (owner := installer(package, inventory))}
         unneeded = graph.unneeded(inventory, kept.__contains__) - others.keys()
         ways = removers(tree, {_place(package) for package in inventory.packages if package.key in unneeded})
         tools = {path for way in ways.values() if way is not None for path in way.programs}
@@ -118,12 +118,6 @@ def _place(package: Package) -> tuple[Manager, str]:
     return package.manager, package.location
 
 
-def _installer(package: Package, inventory: Inventory) -> str | None:
-    """Return the key of what installed it, when another manager did: it goes with that, and not by itself."""
-    owners = (inventory.owners.get(path, (package,))[0] for path in package.files)
-    return next((owner.key for owner in owners if owner.manager is not package.manager), None)
-
-
 def _packages(scene: _Scene) -> Iterator[str]:
     """Yield a step for each manager and place, then for what is free to go after that, and so on."""
     packages = {package.key: package for package in scene.inventory.packages}
@@ -151,7 +145,7 @@ def _title(place: tuple[Manager, str], groups: Sequence[_Group]) -> str:
 
 def _group(scene: _Scene, packages: Sequence[Package], place: tuple[Manager, str]) -> _Group:
     here = [package for package in packages if _place(package) == place]
-    return _Group(tuple(package.name for package in here), scene.freed(here))
+    return _Group(tuple(word(package) for package in here), scene.freed(here))
 
 
 def _left_out(scene: _Scene, place: tuple[Manager, str], packages: list[Package]) -> str:
