@@ -61,6 +61,24 @@ def test_each_environment_has_its_own_packages_and_requirements() -> None:
     assert found[f"conda:numpy@{ENV}"].requires == (f"conda:libblas@{ENV}", f"conda:python@{ENV}")
 
 
+@pytest.mark.parametrize(
+    "spec",
+    ["b", "b 1.0 py311_0", "b>=1", "b <2", "b=1", "b==1.0", "b!=2", "b~=1.0", "b[version='>=1']", "conda-forge::b 1",
+     "conda-forge/linux-64::b>=1", "https://conda.anaconda.org/conda-forge::b", " B "],
+)  # fmt: skip
+def test_a_dependency_is_found_however_its_specification_is_written(spec: str) -> None:
+    found = packages({**record("a", depends=(spec, "c")), **record("b")})
+    assert found[f"conda:a@{BASE}"].requires == (f"conda:b@{BASE}",)
+
+
+@pytest.mark.parametrize("null", ["files", "depends", "paths_data", "requested_specs"])
+def test_null_for_a_list_is_an_empty_one(null: str) -> None:
+    text = json.dumps({"name": "a", "version": "1", null: None})
+    found = conda.find(tree_of({f"{BASE}/conda-meta/a-1-0.json": text}))
+    assert [(package.name, package.requires, package.requested) for package in found.packages] == [("a", (), None)]
+    assert found.problems == ()
+
+
 def test_requested_is_what_the_history_added_and_did_not_remove() -> None:
     files = {**record("numpy"), **record("pandas"), **record("scipy"), **record("libblas"), **record("pip")}
     files[f"{BASE}/conda-meta/history"] = (

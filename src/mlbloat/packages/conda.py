@@ -1,8 +1,8 @@
 """Packages of conda environments, from `conda-meta`.
 
 https://docs.conda.io/projects/conda/en/stable/dev-guide/specs/prefix-records.html (records),
-conda/history.py (what was asked for; rattler, pixi and mamba write it into the records instead). The package cache
-(`pkgs/`) is no installation.
+conda/models/match_spec.py (specifications), conda/history.py (what was asked for; rattler, pixi and mamba write it into
+the records instead). The package cache (`pkgs/`) is no installation.
 """
 
 import posixpath
@@ -23,7 +23,8 @@ _META = "/conda-meta"
 _NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
 _SPECS = re.compile(r"#\s*(\w+)\s+specs:\s*(.*)")
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
-_SPEC_NAME = re.compile(r"(?:[^\s\[\]]*::)?([A-Za-z0-9_.-]+)")
+_SPEC_NAME = re.compile(r"(?:[^\s\[\]=<>!~]*:)?([^\s\[\]=<>!~:]+)")
+"""The name in `numpy >=1`, `numpy>=1`, `numpy[version='>=1']`, `channel/subdir::numpy=1`."""
 _ADDING = ("update", "install", "create")
 _REMOVING = ("remove", "uninstall")
 
@@ -33,7 +34,7 @@ class _PathRecord(msgspec.Struct):
 
 
 class _PathsData(msgspec.Struct):
-    paths: list[_PathRecord] = []
+    paths: list[_PathRecord] | None = None
 
 
 class _Record(msgspec.Struct):
@@ -41,12 +42,12 @@ class _Record(msgspec.Struct):
 
     name: str
     version: str
-    files: list[str] = []
+    files: list[str] | None = None
     paths_data: _PathsData | None = None
-    depends: list[str] = []
+    depends: list[str] | None = None
     requested_spec: str | None = None
     """Of mamba."""
-    requested_specs: list[str] = []
+    requested_specs: list[str] | None = None
     """Of rattler and pixi."""
 
     @property
@@ -77,7 +78,7 @@ def find(tree: FileTree) -> Installed:
 def _environment(reader: DatabaseReader, meta: str) -> Iterator[Package]:
     sources = _one_each(reader, _sources(reader, meta))
     requested = _requested(reader, meta, [source.record for source in sources])
-    keys = {source.record.name: source.key for source in sources}
+    keys = {source.record.name.lower(): source.key for source in sources}
     for source in sources:
         package = _package(reader.tree, source, keys)
         yield replace(package, requested=None if requested is None else package.name in requested)
@@ -111,10 +112,10 @@ def _one_each(reader: DatabaseReader, sources: Iterable[_Source]) -> list[_Sourc
 
 def _package(tree: FileTree, source: _Source, keys: Mapping[str, str]) -> Package:
     record = source.record
-    listed = record.files or [each.path for each in (record.paths_data.paths if record.paths_data else ())]
+    listed = record.files or [each.path for each in (record.paths_data and record.paths_data.paths) or ()]
     files = regular_files(tree, (joined(source.prefix, path.lstrip("/")) for path in listed if path))
     files |= regular_files(tree, [source.path])
-    names = (dependency.partition(" ")[0] for dependency in record.depends)
+    names = {name for dependency in record.depends or () for name in _name(dependency)}
     return Package(
         manager=Manager.CONDA,
         name=record.name,
@@ -149,6 +150,11 @@ def _names(specs: str) -> Iterator[str]:
     """Yield the package names of a list of match specs, written as Python writes one or, by old conda, with commas."""
     quoted = [single or double for single, double in _QUOTED.findall(specs)]
     for spec in quoted if specs.startswith("[") else specs.split(","):
-        match = _SPEC_NAME.match(spec.strip())
-        if match:
-            yield match[1].lower()
+        yield from _name(spec)
+
+
+def _name(spec: str) -> Iterator[str]:
+    """Yield the package name of a match spec, nothing when it has none."""
+    match = _SPEC_NAME.match(spec.strip())
+    if match:
+        yield match[1].lower()
