@@ -31,6 +31,14 @@ def test_global_modules_own_all_that_lies_below_them() -> None:
     assert found["tool"].files == (f"{GLOBAL}/tool/node_modules/x/package.json", f"{GLOBAL}/tool/package.json")
 
 
+def test_a_second_module_of_a_name_is_a_problem() -> None:
+    files = {f"{GLOBAL}/bar/package.json": manifest("bar"), f"{GLOBAL}/foo/package.json": manifest("bar")}
+    found = npm.find(tree_of({**files, "/opt/lib/node_modules/bar/package.json": manifest("bar")}))
+    assert [package.key for package in found.packages] == ["npm:bar@/opt/lib/node_modules", f"npm:bar@{GLOBAL}"]
+    assert found.packages[1].files == (f"{GLOBAL}/bar/package.json",)
+    assert [problem.path for problem in found.problems] == [f"{GLOBAL}/foo/package.json"]
+
+
 def test_a_broken_manifest_is_named_and_the_others_remain() -> None:
     found = take_inventory(tree_of({f"{GLOBAL}/a/package.json": "{", f"{GLOBAL}/b/package.json": manifest("b")}))
     assert [package.name for package in found.packages] == ["b"]

@@ -5,7 +5,7 @@ https://docs.npmjs.com/cli/v10/configuring-npm/folders. An application's own `no
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -29,7 +29,17 @@ def find(tree: FileTree) -> Installed:
     reader = DatabaseReader(tree)
     places = sorted(path for path in tree.directories() if path.endswith(_GLOBAL))
     packages = (_package(reader, place, path) for place in places for path in _modules(tree, place))
-    return Installed(packages=tuple(found for found in packages if found), problems=reader.problems)
+    found = _one_each(reader, (package for package in packages if package))
+    return Installed(packages=found, problems=reader.problems)
+
+
+def _one_each(reader: DatabaseReader, packages: Iterable[Package]) -> tuple[Package, ...]:
+    """Leave out modules that call themselves what another one in their place does."""
+    by_key: dict[str, Package] = {}
+    for package in packages:
+        if by_key.setdefault(package.key, package) is not package:
+            reader.broken(package.database[0], "another module has that name", "the first one counts")
+    return tuple(by_key.values())
 
 
 def _modules(tree: FileTree, place: str) -> Iterator[str]:
