@@ -62,6 +62,25 @@ def test_a_package_owns_its_listed_regular_files_and_its_control_files() -> None
     assert found.database == ("/var/lib/dpkg/status", f"{INFO}/bash.list", f"{INFO}/bash.md5sums")
 
 
+def test_a_database_behind_a_link_is_read_as_one_in_its_place() -> None:
+    admin = "/usr/lib/sysimage/dpkg"
+    files = {
+        "/var/lib/dpkg": Link("../../usr/lib/sysimage/dpkg"),
+        f"{admin}/status": stanza("a") + stanza("b"),
+        f"{admin}/info/a.list": listed("/bin/a"),
+        f"{admin}/info/b.list": listed("/bin/b"),
+        "/bin/a": "#!/bin/sh\n",
+        "/bin/b": "#!/bin/sh\n",
+    }
+    found = packages(files)
+    assert found["a"].files == ("/bin/a", f"{admin}/info/a.list")
+    assert found["a"].metadata == {f"{admin}/info/a.list"}
+    assert found["a"].database == (f"{admin}/status", f"{admin}/info/a.list")
+    assert problems(files) == ()
+    (lost,) = apt.find(tree_of({**files, f"{admin}/info/c.list": ""})).problems
+    assert lost.path == f"{admin}/status"
+
+
 def test_manual_pages_lintian_overrides_and_licences_describe_and_programs_do_not() -> None:
     paths = (
         "/usr/share/man/man1/a.1.gz",

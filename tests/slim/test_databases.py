@@ -24,7 +24,7 @@ from tests.slim.installed import CONDA, KEPT, LAYER, SITE
 from tests.slim.stacks import mark, marks_keeping
 from tests.support import engines, images
 from tests.support.images import Members
-from tests.support.trees import Hard
+from tests.support.trees import Hard, Link
 
 DATABASES = ("/var/lib/dpkg/", "/lib/apk/", f"{CONDA}/conda-meta/")
 
@@ -219,6 +219,17 @@ def test_a_distroless_image_loses_whole_files_of_status_d(tmp_path: Path) -> Non
         "/var/lib/dpkg/status.d/lib",
         "/var/lib/dpkg/status.d/lib.md5sums",
     ]
+
+
+def test_a_database_of_dpkg_behind_a_link_is_cut_where_the_link_leads(tmp_path: Path) -> None:
+    admin = "/usr/lib/sysimage/dpkg"
+    moved = {path.replace("/var/lib/dpkg", admin): value for path, value in dict(LAYER).items()}
+    image = opened(tmp_path, {**moved, "/var/lib/dpkg": Link(admin)})
+    _, tree = slimmed(image, cut(image), tmp_path)
+    assert "extra" not in text(tree, f"{admin}/status")
+    assert text(tree, f"{admin}/info/lib.list") == "/.\n/usr\n/usr/lib\n/usr/lib/lib.so\n/etc/lib.conf\n"
+    assert f"{admin}/info/extra.list" not in tree
+    assert take_inventory(tree).problems == ()
 
 
 def test_databases_in_lower_layers_are_cut_where_they_are(tmp_path: Path) -> None:

@@ -17,9 +17,7 @@ from mlbloat.packages.describing import describing
 from mlbloat.packages.dpkg import Diversion, Stanza
 from mlbloat.packages.installed import Installed
 
-_STATUS = "/var/lib/dpkg/status"
-_STATUS_D = "/var/lib/dpkg/status.d"
-_INFO = "/var/lib/dpkg/info"
+_ADMIN = "/var/lib/dpkg"
 _DIVERSIONS = "/var/lib/dpkg/diversions"
 _UCF = "/var/lib/ucf/registry"
 _EXTENDED_STATES = "/var/lib/apt/extended_states"
@@ -28,6 +26,23 @@ _MERGED = re.compile(r"(?:/usr)?/(?:bin|sbin|lib|lib32|lib64|libo32|libx32)/")
 _NAMED = 5
 """Packages named in one problem."""
 _SCANNED = (".list", ".md5sums")
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Canonical paths of dpkg's database: a link may stand for any of it."""
+
+    status: str
+    status_d: str
+    info: str
+
+    @classmethod
+    def of(cls, tree: FileTree) -> "_Places":
+        return cls(*(tree.find(f"{_ADMIN}/{name}").path for name in ("status", "status.d", "info")))
+
+    @property
+    def control(self) -> tuple[str, str]:
+        return f"{self.info}/", f"{self.status_d}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,31 +61,31 @@ class _Record:
 def find(tree: FileTree) -> Installed:
     """Return the packages that dpkg has unpacked."""
     reader = DatabaseReader(tree)
-    native, records = _records(reader)
-    files = _Files.of(reader)
+    places = _Places.of(tree)
+    native, records = _records(reader, places)
+    all_files = _Files.of(reader, places)
     graph = _Graph.of(records, native)
     automatic = _automatic(reader)
     packages = tuple(
-        _package(tree, record, files.of_package(record), graph, _requested(record, automatic, native))
-        for record in records
+        _package(tree, record, all_files, graph, _requested(record, automatic, native)) for record in records
     )
     return Installed(packages=packages, problems=reader.problems)
 
 
-def _package(
-    tree: FileTree, record: _Record, claimed: Sequence[str], graph: "_Graph", requested: bool | None
-) -> Package:
+def _package(tree: FileTree, record: _Record, all_files: "_Files", graph: "_Graph", requested: bool | None) -> Package:
+    claimed = all_files.of_package(record)
     files = regular_files(tree, claimed) | _moved(tree, claimed)
     requires = graph.satisfied(record, record.stanza.depends)
     recommends = graph.satisfied(record, record.stanza.recommends)
-    lists = sorted(path for path in files if path.startswith((_INFO, _STATUS_D)) and path.endswith(_SCANNED))
+    control = {path for path in files if path.startswith(all_files.places.control)}
+    lists = sorted(path for path in control if path.endswith(_SCANNED))
     return Package(
         manager=Manager.APT,
         name=record.name,
         version=record.stanza.version,
         location="/",
         files=tuple(sorted(files)),
-        metadata=describing(files),
+        metadata=describing(files) | control,
         database=tuple(dict.fromkeys((record.source, *lists))),
         requires=requires,
         recommends=tuple(key for key in recommends if key not in requires),
@@ -93,10 +108,10 @@ def _moved(tree: FileTree, claimed: Iterable[str]) -> set[str]:
     )
 
 
-def _records(reader: DatabaseReader) -> tuple[str, list[_Record]]:
+def _records(reader: DatabaseReader, places: _Places) -> tuple[str, list[_Record]]:
     """Return the native architecture and one record per installed package."""
-    stanzas = [(stanza, path) for path in _sources(reader.tree) for stanza in _stanzas(reader, path)]
-    _check_whole(reader)
+    stanzas = [(stanza, path) for path in _sources(reader.tree, places) for stanza in _stanzas(reader, path)]
+    _check_whole(reader, places)
     native = _native([stanza for stanza, _ in stanzas])
     records: dict[str, _Record] = {}
     for stanza, path in stanzas:
@@ -109,14 +124,10 @@ def _records(reader: DatabaseReader) -> tuple[str, list[_Record]]:
     return native, list(records.values())
 
 
-def _sources(tree: FileTree) -> list[str]:
+def _sources(tree: FileTree, places: _Places) -> list[str]:
     """Return the canonical paths of the files that hold stanzas."""
-    paths = [_STATUS, *(path for path in _children(tree, _STATUS_D) if not path.endswith(_SCANNED))]
+    paths = [places.status, *(path for path in tree.children(places.status_d) if not path.endswith(_SCANNED))]
     return [there.path for there in map(tree.find, paths) if there.entry is not None]
-
-
-def _children(tree: FileTree, directory: str) -> tuple[str, ...]:
-    return tree.children(tree.find(directory).path)
 
 
 def _stanzas(reader: DatabaseReader, path: str) -> Iterator[Stanza]:
@@ -137,24 +148,24 @@ def _parsed(
             yield value
 
 
-def _check_whole(reader: DatabaseReader) -> None:
+def _check_whole(reader: DatabaseReader, places: _Places) -> None:
     """Note what shows that `status` has lost stanzas: a last line without its end, file lists of unknown packages."""
-    content = reader.read(_STATUS)
+    content = reader.read(places.status)
     if content is None:
         return
     if content and not content.endswith(b"\n"):
-        reader.broken(_STATUS, "it is cut off", "packages after that point are not reported")
+        reader.broken(places.status, "it is cut off", "packages after that point are not reported")
     known = dpkg.named(content)
     stems = {
         path.rpartition("/")[2].removesuffix(".list")
-        for path in _children(reader.tree, _INFO)
+        for path in reader.tree.children(places.info)
         if path.endswith(".list")
     }
     lost = sorted(stem for stem in stems if stem.partition(":")[0] not in known)
     if lost:
         some = ", ".join(lost[:_NAMED]) + (", …" if len(lost) > _NAMED else "")
         reader.broken(
-            _STATUS, f"{len(lost)} packages have file lists but no stanza ({some})", "their files are unowned"
+            places.status, f"{len(lost)} packages have file lists but no stanza ({some})", "their files are unowned"
         )
 
 
@@ -174,6 +185,7 @@ class _Files:
     """What each package claims, from all the places that say so."""
 
     reader: DatabaseReader
+    places: _Places
     control: Mapping[str, list[str]]
     """Files of `info` by what stands before their extension, `libc6:amd64` or `bash`."""
     diversions: Mapping[str, Diversion]
@@ -181,11 +193,11 @@ class _Files:
     """Configuration files that maintainer scripts handed to ucf, by package."""
 
     @classmethod
-    def of(cls, reader: DatabaseReader) -> "_Files":
+    def of(cls, reader: DatabaseReader, places: _Places) -> "_Files":
         control: dict[str, list[str]] = {}
-        for path in _children(reader.tree, _INFO):
+        for path in reader.tree.children(places.info):
             control.setdefault(path.rpartition("/")[2].rpartition(".")[0], []).append(path)
-        return cls(reader, control, _diversions(reader), dpkg.registered(reader.read(_UCF) or b""))
+        return cls(reader, places, control, _diversions(reader), dpkg.registered(reader.read(_UCF) or b""))
 
     def of_package(self, record: _Record) -> list[str]:
         """Return the paths that a package claims, its own control files included."""
@@ -193,7 +205,7 @@ class _Files:
         stems = (f"{stanza.name}:{stanza.architecture}", stanza.name)
         control = next((self.control[stem] for stem in stems if stem in self.control), [])
         own = [*control]
-        if record.source != _STATUS:
+        if record.source != self.places.status:
             own += [record.source, record.source + ".md5sums"]
         claimed = self._listed(record, own)
         # Conffiles are in a .list, but not in the .md5sums that distroless images have instead.
@@ -207,7 +219,8 @@ class _Files:
             if path is not None and self.reader.tree.find(path).entry is not None:
                 content = self.reader.read(path)
                 return [] if content is None else parse(content)
-        self.reader.broken(f"{_INFO}/{record.name}.list", "it is missing", "the files of that package are unowned")
+        missing = f"{self.places.info}/{record.name}.list"
+        self.reader.broken(missing, "it is missing", "the files of that package are unowned")
         return []
 
     def _diverted(self, path: str, name: str) -> str:

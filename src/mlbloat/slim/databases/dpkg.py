@@ -16,7 +16,7 @@ from mlbloat.slim.databases.left import Cut, Left, coded
 MANAGER = Manager.APT
 _STATUS = "/var/lib/dpkg/status"
 _EXTENDED_STATES = "/var/lib/apt/extended_states"
-_OWN = ("/var/lib/dpkg/info/", "/var/lib/dpkg/status.d/")
+_OWN = ("/var/lib/dpkg/info", "/var/lib/dpkg/status.d")
 _BLANK = re.compile(r"(\n(?:[ \t\r]*\n)+)")
 _FIELD = re.compile(r"(?m)^(Package|Architecture): *(\S+)")
 _CONFFILES = re.compile(r"(?m)^Conffiles:[^\n]*\n((?: [^\n]*(?:\n|\Z))*)")
@@ -33,8 +33,9 @@ def cut(packages: tuple[Package, ...], stay: frozenset[str], left: Left, changed
     if left.free(states):
         rewritten[states] = _without(gone, left.read(states), packages)
     removed: set[str] = set()
+    places = tuple(f"{left.tree.find(place).path}/" for place in _OWN)
     for package in packages:
-        own = [path for path in package.files if path.startswith(_OWN) and path in left.kept]
+        own = [path for path in package.files if path.startswith(places) and path in left.kept]
         if package.name in gone:
             removed.update(own)
             continue
