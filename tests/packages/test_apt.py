@@ -81,6 +81,12 @@ def test_a_database_behind_a_link_is_read_as_one_in_its_place() -> None:
     assert lost.path == f"{admin}/status"
 
 
+def test_a_database_below_a_link_to_itself_is_a_problem() -> None:
+    found = apt.find(tree_of({"/var/lib/dpkg": Link("dpkg")}))
+    assert found.packages == ()
+    assert "/var/lib/dpkg/status" in {problem.path for problem in found.problems}
+
+
 def test_manual_pages_lintian_overrides_and_licences_describe_and_programs_do_not() -> None:
     paths = (
         "/usr/share/man/man1/a.1.gz",

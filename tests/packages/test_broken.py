@@ -12,6 +12,7 @@ from mlbloat.report import table
 from tests.packages import test_rpm
 from tests.support.images import WHITEOUT, Value, oci_archive
 from tests.support.runnable import assert_sums
+from tests.support.trees import Link
 
 SITE = "/usr/local/lib/python3.11/site-packages"
 STATUS = "/var/lib/dpkg/status"
@@ -83,6 +84,7 @@ DAMAGES: tuple[tuple[str, str, Value, set[str], str], ...] = (
     ("status cut in a stanza", STATUS, stanza("first") + "Package: second\nStatus: inst", {"second"}, "it is cut off"),
     ("status of zeros", STATUS, b"\0" * 4096, {"first", "second"}, "a stanza names no package"),
     ("status is a directory", STATUS, None, {"first", "second"}, "it is a directory"),
+    ("status is a link to itself", STATUS, Link("status"), {"first", "second"}, "a link that leads nowhere"),
     ("a stanza without a version", STATUS, stanza("first") + stanza("second").replace("Version: 1\n", ""), {"second"},
      "the stanza of second has no version"),
     ("a stanza twice", STATUS, stanza("first") + stanza("second") * 2, set(), "it describes second a second time"),
@@ -102,11 +104,14 @@ DAMAGES: tuple[tuple[str, str, Value, set[str], str], ...] = (
     ("conda record of another shape", f"{CONDA}/two-1-0.json", '{"name": ["two"]}', {"two"}, "Expected `str`"),
     ("conda record without a version", f"{CONDA}/two-1-0.json", '{"name": "two", "version": ""}', {"two"},
      "no valid name and version"),
+    ("conda record is a link to nothing", f"{CONDA}/two-1-0.json", Link("gone"), {"two"}, "a link that leads nowhere"),
     ("conda record twice", f"{CONDA}/two-2-0.json", record("two"), set(), "another record has that name"),
     ("conda package that is none", "/opt/conda/pkgs/three-1-0.conda", "not a zip", set(), "it is no package of conda"),
     ("apk database cut", APK, apk_stanza("musl") + "P:zlib\nV:1", set(), "it is cut off"),
+    ("apk database is a link to itself", APK, Link("installed"), {"musl", "zlib"}, "a link that leads nowhere"),
     ("apk stanza without a version", APK, apk_stanza("musl") + "P:zlib\n\n", {"zlib"}, "zlib has no version"),
     ("rpm database of noise", RPM, b"SQLite format 3\0" + b"\x5a" * 5000, {"bash", "glibc"}, "no database of rpm"),
+    ("rpm database is a link to itself", RPM, Link("rpmdb.sqlite"), {"bash", "glibc"}, "a link that leads nowhere"),
     ("rpm database of zeros", RPM, b"\0" * 8192, {"bash", "glibc"}, "it is no database of rpm"),
     ("npm manifest cut", NPM, '{"name": "to', {"tool"}, "truncated"),
 )  # fmt: skip

@@ -37,9 +37,9 @@ class _Stanza:
 def find(tree: FileTree) -> Installed:
     """Return the packages that apk has installed."""
     reader = DatabaseReader(tree)
-    source = next((there.path for path in _DATABASES if (there := tree.find(path)).entry is not None), None)
+    source = next((place for path in _DATABASES if (place := reader.place(path)) is not None), None)
     if source is None:
-        return Installed()
+        return Installed(problems=reader.problems)
     stanzas = _one_each(reader, source)
     providers = Providers.of((stanza.key, (stanza.name, *stanza.provides)) for stanza in stanzas.values())
     world = reader.read(_WORLD)

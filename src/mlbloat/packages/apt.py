@@ -37,8 +37,9 @@ class _Places:
     info: str
 
     @classmethod
-    def of(cls, tree: FileTree) -> "_Places":
-        return cls(*(tree.find(f"{_ADMIN}/{name}").path for name in ("status", "status.d", "info")))
+    def of(cls, reader: DatabaseReader) -> "_Places":
+        paths = (f"{_ADMIN}/{name}" for name in ("status", "status.d", "info"))
+        return cls(*(reader.place(path) or path for path in paths))
 
     @property
     def control(self) -> tuple[str, str]:
@@ -61,7 +62,7 @@ class _Record:
 def find(tree: FileTree) -> Installed:
     """Return the packages that dpkg has unpacked."""
     reader = DatabaseReader(tree)
-    places = _Places.of(tree)
+    places = _Places.of(reader)
     native, records = _records(reader, places)
     all_files = _Files.of(reader, places)
     graph = _Graph.of(records, native)

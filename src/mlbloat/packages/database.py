@@ -25,6 +25,7 @@ class DatabaseReader:
         """Return a file's content; None when it is missing, or, with a problem noted, when it cannot be read."""
         there = self.tree.find(path)
         if there.entry is None:
+            self._note_dead_link(path)
             return None
         if there.entry.kind is not Kind.FILE:
             self.broken(path, f"it is a {there.entry.kind}")
@@ -33,6 +34,19 @@ class DatabaseReader:
             self.broken(path, f"it is larger than {MAX_DATABASE_BYTES >> 20} MiB")
             return None
         return self.tree.read(there.entry, MAX_DATABASE_BYTES)
+
+    def place(self, path: str) -> str | None:
+        """Return where a database is; None when it is missing, or, with a problem noted, behind a link to nowhere."""
+        there = self.tree.find(path)
+        if there.entry is None:
+            self._note_dead_link(path)
+            return None
+        return there.path
+
+    def _note_dead_link(self, path: str) -> None:
+        """Note it when a path is not missing but cannot be followed: it is a link, or links above it go round."""
+        if self.tree.find(path).path in self.tree or self.tree.find(path, follow=False).entry is not None:
+            self.broken(path, "it is behind a link that leads nowhere")
 
     def broken(self, path: str, why: str, then: str = "what it lists is reported as unowned") -> None:
         """Note that a database file, or a part of it, was not understood."""
