@@ -99,6 +99,33 @@ def test_requirements_are_names_capabilities_and_files(tmp_path: Path) -> None:
     assert found["glibc"].version == "2:1.0-2.el9"
 
 
+@pytest.mark.parametrize(
+    ("rich", "names"),
+    [
+        ("(a if b)", {"a"}),
+        ("(a or b)", {"a", "b"}),
+        ("(a and b and c)", {"a", "b", "c"}),
+        ("(a >= 1 if b = 2)", {"a"}),
+        ("(a if b else c)", {"a", "c"}),
+        ("(a unless b else c)", {"a", "c"}),
+        ("(a >= 1 with a < c)", {"a"}),
+        ("(a without b)", {"a"}),
+        ("((a or b) if (c and b))", {"a", "b"}),
+        ("(a if (b else c))", {"a"}),
+        ("(lib.so(X)(64bit) if b)", {"d"}),
+        ("(b if lib.so(X)(64bit))", {"b"}),
+        ("((a) if", {"a"}),
+        ("))) (", set()),
+    ],
+)
+def test_rich_dependencies_ask_for_the_names_outside_their_conditions(
+    rich: str, names: set[str], tmp_path: Path
+) -> None:
+    others = [*map(package, "abc"), package("d", PROVIDES=("lib.so(X)(64bit)",))]
+    found = packages({DATABASE: database(tmp_path, package("app", REQUIRES=(rich,)), *others)})
+    assert set(found["app"].requires) == {f"rpm:{name}@/" for name in names}
+
+
 def test_the_same_name_for_another_processor_or_in_another_version_is_another_package(tmp_path: Path) -> None:
     content = database(
         tmp_path,

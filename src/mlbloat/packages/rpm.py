@@ -1,7 +1,8 @@
 """Packages of rpm: the SQLite database of rpm 4.16 and later.
 
 https://rpm-software-management.github.io/rpm/manual/ (database), lib/backend/sqlite.c: table `Packages`, one header in
-each row. Databases of the older formats, Berkeley DB and ndb, are named as what cannot be read.
+each row; …/manual/boolean_dependencies (rich ones). Databases of the older formats, Berkeley DB and ndb, are named as
+what cannot be read.
 """
 
 import sqlite3
@@ -26,6 +27,9 @@ MAX_STEPS = 200_000_000
 """Instructions of SQLite's machine for one database; reading 1,000 packages takes some 10,000."""
 _STEPS_AT_ONCE = 100_000
 _WAL_VERSIONS = slice(18, 20)
+_CONDITIONS = ("if", "unless", "without")
+_COMPARISONS = ("<", "<=", "=", ">=", ">")
+_OPERATORS = ("and", "or", "with", *_COMPARISONS)
 _PUBLIC_KEY = "gpg-pubkey"
 """rpm keeps the keys that it trusts as packages of this name; they are none."""
 
@@ -52,8 +56,8 @@ def _packages(reader: DatabaseReader, source: str) -> Iterator[Package]:
     )  # fmt: skip
     for name, each in headers.items():
         files = regular_files(reader.tree, each.paths)
-        requires = providers.satisfying(_key(name), each.requires)
-        recommends = providers.satisfying(_key(name), each.recommends)
+        requires = providers.satisfying(_key(name), _needed(each.requires))
+        recommends = providers.satisfying(_key(name), _needed(each.recommends))
         yield Package(
             manager=Manager.RPM,
             name=name,
@@ -69,6 +73,35 @@ def _packages(reader: DatabaseReader, source: str) -> Iterator[Package]:
 
 def _key(name: str) -> str:
     return f"{Manager.RPM}:{name}@/"
+
+
+def _needed(dependencies: Iterable[str]) -> Iterator[str]:
+    """Yield the names that dependencies ask for, those of rich ones (`(a >= 1 if b)`) without their conditions."""
+    for dependency in dependencies:
+        if dependency.startswith("("):
+            yield from _of_rich(dependency)
+        else:
+            yield dependency
+
+
+def _of_rich(dependency: str) -> Iterator[str]:
+    """Read word by word, and remember for each open parenthesis whether a condition is being read."""
+    conditions = [False, False]
+    version = False
+    for word in dependency.split():
+        opened = word.lstrip("(")
+        conditions += [conditions[-1]] * (len(word) - len(opened))
+        # A name may have parentheses of its own: `libc.so.6(GLIBC_2.34)(64bit)`.
+        closing = max(0, opened.count(")") - opened.count("("))
+        name = opened[: len(opened) - closing]
+        if name in _CONDITIONS:
+            conditions[-1] = True
+        elif name == "else":
+            conditions[-1] = conditions[-2]
+        elif name not in _OPERATORS and name and not version and not conditions[-1]:
+            yield name
+        version = name in _COMPARISONS
+        del conditions[max(2, len(conditions) - closing) :]
 
 
 def _named(headers: Iterable[Header]) -> dict[str, Header]:
