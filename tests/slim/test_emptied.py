@@ -10,6 +10,7 @@ import pytest
 from mlbloat import runtime
 from mlbloat.model.filetree import FileTree
 from mlbloat.model.use import Level
+from mlbloat.packages import take_inventory
 from mlbloat.proving import allowed
 from mlbloat.slim import emptied, make_plan, write
 from mlbloat.verify import compare
@@ -28,6 +29,7 @@ FILES: dict[str, str | None] = {
     f"{SITE}/linked/link": Link("module.py"),
     f"{SITE}/hollow/empty": None,
     f"{SITE}/hollow/module.py": "",
+    f"{SITE}/copied/include/python3.12/token.h": "",
     "/usr/share/docs/gone/example.py": "",
     "/var/cache/program/gone": "",
 }
@@ -81,6 +83,29 @@ def test_a_removed_package_cannot_be_imported(tmp_path: Path) -> None:
     runtime.unpack(slim, tmp_path / "rootfs")
     assert tried("gone", tmp_path / f"rootfs{SITE}") == "No module named 'gone'"
     assert tried("half.used", tmp_path / f"rootfs{SITE}") == ""
+
+
+def test_any_slim_image_may_lack_what_its_plan_left_out_and_its_lists_say_so(tmp_path: Path) -> None:
+    gone = f"{SITE}/gone-1.dist-info"
+    lists = "".join(f"{path}\n" for path in ("/.", SITE, f"{SITE}/gone", f"{SITE}/gone/__init__.py", gone, KEPT))
+    files: dict[str, str] = {
+        "/var/lib/dpkg/status": "Package: python3-half\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n",
+        "/var/lib/dpkg/info/python3-half.list": lists,
+        f"{SITE}/gone/__init__.py": "",
+        f"{gone}/METADATA": "Metadata-Version: 2.1\nName: gone\nVersion: 1\n",
+        f"{gone}/RECORD": "gone/__init__.py,,\ngone-1.dist-info/METADATA,,\ngone-1.dist-info/RECORD,,\n",
+        KEPT: "answer = 42",
+    }
+    image = image_of(tmp_path, [{**files}])
+    tree = merged(image)
+    database = [path for path in files if path.startswith(("/var", gone))]
+    plan = make_plan(image, tree, marks_keeping(tree, KEPT, *database), Level.SAFE, inventory=take_inventory(tree))
+    write(image, plan, tmp_path / "layout")
+    slim = merged(read_layout(tmp_path / "layout", tmp_path / "again"))
+    may = allowed(tree, slim)
+    config = image.config.document
+    assert compare(tree, slim, config, config, may.removed, rewritten=may.rewritten) == ()
+    assert slim.read(slim["/var/lib/dpkg/info/python3-half.list"]).decode() == f"/.\n{SITE}\n{KEPT}\n"
 
 
 def tried(module: str, site: Path) -> str:

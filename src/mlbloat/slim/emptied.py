@@ -23,9 +23,9 @@ def emptied(tree: FileTree, kept: Set[str], looked: Iterable[str]) -> frozenset[
             continue
         if entry.kind is not Kind.DIRECTORY:
             (stay if path in kept else held).update(_parents(path))
-        elif not tree.children(path):
-            stay.update(_with_parents((path,)))  # empty in the original, too
-    return frozenset(path for path in held - stay if _SEARCHED.match(path) and not _SEARCHED.fullmatch(f"{path}/"))
+        elif not tree.children(path) or _SEARCHED.fullmatch(f"{path}/"):
+            stay.update(_with_parents((path,)))  # empty in the original, too, or a place to look in
+    return frozenset(path for path in held - stay if _SEARCHED.match(path))
 
 
 def _with_parents(paths: Iterable[str]) -> Iterator[str]:

@@ -67,7 +67,8 @@ def make_plan(
     inodes, extra = _closed(stack, tree, wanted)
     cut = Cut()
     if inventory is not None:
-        cut = cut_databases(tree, inventory, _kept(tree, inodes), _touched(marks, keep))
+        whole = _kept(tree, inodes)
+        cut = cut_databases(tree, inventory, whole - emptied(tree, whole, looked), _touched(marks, keep))
         still = {entry.inode for entry in tree.files() if entry.path not in cut.removed}
         inodes, extra = _closed(stack, tree, wanted & still)
     kept = _kept(tree, inodes) - cut.directories

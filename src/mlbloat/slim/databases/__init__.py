@@ -42,7 +42,7 @@ def cut_databases(tree: FileTree, inventory: Inventory, kept: frozenset[str], to
         packages = tuple(package for package in inventory.packages if package.manager is database.MANAGER)
         if packages:
             # What is removed already is lost to the lists that come after it.
-            now = Left(tree=tree, kept=kept - removed, touched=touched)
+            now = Left(tree=tree, kept=kept - removed - directories, touched=touched)
             result = database.cut(packages, stay, now, rewritten)
             removed |= result.removed
             directories |= result.directories
