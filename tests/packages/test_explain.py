@@ -111,6 +111,7 @@ def test_every_package_of_the_name_is_explained_and_a_key_names_one() -> None:
     both = (package("a"), package("a", manager=Manager.CONDA))
     assert len(sentences("A", *both)) == 8
     assert len(sentences("conda:a@/site", *both)) == 4
+    assert sentences("conda:a", *both) == sentences("conda:a@/site", *both)  # as reports name it
     assert "conda remove --yes --force-remove --prefix /site a" in sentences("conda:a@/site", *both)[3]
 
 

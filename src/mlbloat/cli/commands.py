@@ -284,7 +284,7 @@ def explain(
 def diff(
     before: Annotated[str, typer.Argument(metavar="A", help="An image, or a report saved with -o json=FILE.")],
     after: Annotated[str, typer.Argument(metavar="B", help="What it became, in the same forms.")],
-    outputs: options.Outputs = None,
+    outputs: options.DifferenceOutputs = None,
     platform: options.Platform = None,
     no_cache: options.NoCache = False,
     quiet: options.Quiet = False,

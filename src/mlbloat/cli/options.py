@@ -121,8 +121,13 @@ Outputs = Annotated[
         "-o",
         "--output",
         metavar="FORMAT[=FILE]",
-        help="table, html, json, json-files, csv, csv-files or dot, to a file or stdout; repeatable.",
+        help="table, html, markdown, json, json-files, csv, csv-files, sarif, junit or dot, to a file or stdout; "
+        "repeatable.",
     ),
+]
+DifferenceOutputs = Annotated[
+    list[str] | None,
+    typer.Option("-o", "--output", metavar="FORMAT[=FILE]", help="table or json, to a file or stdout; repeatable."),
 ]
 NoCache = Annotated[
     bool,

@@ -13,15 +13,19 @@ _NEAR = 5
 
 
 def explain(name: str, inventory: Inventory, marks: Sequence[Mark]) -> tuple[str, ...]:
-    """Explain every package of a name, or the one of a key `manager:name@location`."""
+    """Explain every package of a name or of a `manager:name`, or the one of a key `manager:name@location`."""
     wanted = name.strip().lower()
-    found = [each for each in inventory.packages if wanted in (each.key.lower(), each.name.lower())]
+    found = [each for each in inventory.packages if wanted in _called(each.key.lower(), each.name.lower())]
     if not found:
         near = [each.name for each in inventory.packages if wanted in each.name.lower()][:_NEAR]
         hint = f"there is {', '.join(near)}" if near else "`mlbloat scan IMAGE -o json` lists all"
         raise UsageError(f"cannot explain package {name}: the image has no such package; {hint}")
     subject = _Subject(inventory, marks)
     return tuple(sentence for package in found for sentence in subject.sentences(package))
+
+
+def _called(key: str, name: str) -> tuple[str, ...]:
+    return key, key.rpartition("@")[0], name
 
 
 class _Subject:

@@ -6,7 +6,7 @@ from mlbloat.errors import UsageError
 from mlbloat.model.devicecode import sentence
 from mlbloat.model.graph import path_between
 from mlbloat.model.report import FileReport, PackageReport, Report
-from mlbloat.report.units import count
+from mlbloat.report.units import count, short_key
 
 _NEAR = 5
 """Names suggested, and packages named in one sentence."""
@@ -71,10 +71,12 @@ def _chain(file: FileReport, rows: Mapping[str, FileReport]) -> Iterator[str]:
 
 
 def explain_package(report: Report, name: str) -> tuple[str, ...]:
-    """Explain every package of a name, or the one of a key `manager:name@location`."""
+    """Explain every package of a name or of a `manager:name`, or the one of a key `manager:name@location`."""
     packages = {f"{each.manager}:{each.name}@{each.location}": each for each in report.packages}
     wanted = name.strip().lower()
-    found = [key for key, each in packages.items() if wanted in (key.lower(), each.name.lower())]
+    found = [
+        key for key, each in packages.items() if wanted in (key.lower(), short_key(key.lower()), each.name.lower())
+    ]
     if not found:
         near = sorted({each.name for each in report.packages if wanted in each.name.lower()})[:_NEAR]
         hint = f"there is {', '.join(near)}" if near else "`mlbloat convert REPORT -o csv` lists all"

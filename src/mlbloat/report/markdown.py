@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from mlbloat.model.plain import plain
 from mlbloat.model.report import Report
 from mlbloat.report import devicecode
-from mlbloat.report.units import count, limit_sentence, percent, short_key, size
+from mlbloat.report.units import change, count, limit_sentence, percent, short_key, size
 from mlbloat.report.words import judgement, made_by, used_means
 
 ROWS = 15
@@ -63,7 +63,7 @@ def _slim(report: Report) -> Iterator[str]:
     slim = report.slim
     if slim is not None:
         yield (
-            f"**Slim image** {_code(slim.reference)}: {size(slim.size_bytes)} ({percent(slim.reduction_ratio)} less), "
+            f"**Slim image** {_code(slim.reference)}: {size(slim.size_bytes)} ({change(slim.reduction_ratio)}), "
             f"compressed {size(slim.compressed_bytes)}, {count(slim.removed_files, 'file')} removed."
         )
         yield ""

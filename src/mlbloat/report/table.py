@@ -10,7 +10,7 @@ from mlbloat.model.step import StepReport
 from mlbloat.model.use import Phase
 from mlbloat.report import devicecode
 from mlbloat.report.columns import WIDTH, Fitted, plain_table, text
-from mlbloat.report.units import count, limit_sentence, percent, short_key, size
+from mlbloat.report.units import change, count, limit_sentence, percent, short_key, size
 from mlbloat.report.words import judgement, made_by, used_means
 
 ROWS = 12
@@ -233,12 +233,12 @@ def _slim(report: Report) -> RenderableType | None:
         return None
     compressed = f", compressed {size(slim.compressed_bytes)}"
     if slim.compressed_reduction_ratio is not None:
-        compressed += f" ({percent(slim.compressed_reduction_ratio)} less)"
+        compressed += f" ({change(slim.compressed_reduction_ratio)})"
     return Group(
         Text("Slim image", style="bold"),
         Text(slim.reference),
         Text(
-            f"{size(slim.size_bytes)} ({percent(slim.reduction_ratio)} less){compressed}; "
+            f"{size(slim.size_bytes)} ({change(slim.reduction_ratio)}){compressed}; "
             f"{count(slim.removed_files, 'file')} removed"
         ),
     )

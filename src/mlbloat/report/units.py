@@ -24,6 +24,13 @@ def percent(ratio: float | None) -> str:
     return "-" if ratio is None else f"{100 * ratio:.1f} %"
 
 
+def change(reduction_ratio: float | None) -> str:
+    """0.4 is `40.0 % less`, and what grew says so."""
+    if reduction_ratio is not None and reduction_ratio < 0:
+        return f"{percent(-reduction_ratio)} more"
+    return f"{percent(reduction_ratio)} less"
+
+
 def count(number: int, noun: str) -> str:
     """Count with its noun: `1 file`, `2 files`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -14,7 +14,7 @@ from mlbloat.report.page import parts
 from mlbloat.report.page.device_code import device_code
 from mlbloat.report.page.element import bar, document, raw, section, tag
 from mlbloat.report.page.graph import graph
-from mlbloat.report.units import count, limit_sentence, percent, size
+from mlbloat.report.units import change, count, limit_sentence, percent, size
 from mlbloat.report.words import judgement, used_means
 
 
@@ -113,9 +113,9 @@ def _slim(report: Report) -> Element | None:
         return None
     compressed = f", compressed {size(slim.compressed_bytes)}"
     if slim.compressed_reduction_ratio is not None:
-        compressed += f" ({percent(slim.compressed_reduction_ratio)} less)"
+        compressed += f" ({change(slim.compressed_reduction_ratio)})"
     text = (
-        f": {size(slim.size_bytes)} ({percent(slim.reduction_ratio)} less){compressed}; "
+        f": {size(slim.size_bytes)} ({change(slim.reduction_ratio)}){compressed}; "
         f"{count(slim.removed_files, 'file')} removed."
     )
     said = "" if verdict is None else f" {judgement(verdict)}."
