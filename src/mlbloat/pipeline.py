@@ -111,11 +111,8 @@ def slim(
         slimming.check_apart(places)  # again: a bare tag may turn out to be the other one
         proving.require_evidence(request, original.image, analysis.records)
         report = _measure(request, analysis, talk)
-
-        def prove(missed: tuple[Use, ...] = ()) -> proving.Proof:
-            return _prove(request, wanted, analysis, missed, talk)
-
-        proof = proving.repaired(original.tree, prove(), prove, wanted.repair_rounds)
+        prove = partial(_prove, request, wanted, analysis, talk=talk)
+        proof = proving.repaired(original.tree, prove(()), prove, wanted.repair_rounds)
         failure = proving.failure(destination, proof.verdict)
         recipe = proving.dockerfile(original.image, original.tree, proof.plan, wanted.dockerfile)
         if not failure:
@@ -130,7 +127,9 @@ def slim(
             report=proving.with_result(report, original.image, proof, str(places[0]), flags),
             failure=failure,
             dockerfile={wanted.dockerfile: recipe.text, **recipe.files} if wanted.dockerfile else {},
-            advice=proving.advice(original.image, original.tree, analysis.inventory, proof, report, wanted),
+            advice=proving.advice(
+                original.image, original.tree, analysis.inventory, analysis.marks, proof, report, wanted
+            ),
             sbom=_sbom(analysis, proof, str(places[0]), talk) if wanted.sbom and not failure else "",
             prefetch=slimming.prefetch_paths(analysis.records, original.tree),
         )

@@ -3,7 +3,7 @@
 The pipeline writes and runs; this is what it knows about the result.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from mlbloat.model import label
 from mlbloat.model.digest import Digest
 from mlbloat.model.filetree import FileTree, Kind
 from mlbloat.model.image import Image, ImageConfig
+from mlbloat.model.mark import FileClass, Mark
 from mlbloat.model.package import Inventory
 from mlbloat.model.report import Repair, Report, SlimReport, Verdict
 from mlbloat.model.use import Level, Reason, RunRecord, Use
@@ -185,12 +186,21 @@ def dockerfile(image: Image, tree: FileTree, plan: slimming.Plan, name: str) -> 
 
 
 def advice(
-    image: Image, tree: FileTree, inventory: Inventory, proof: Proof, report: Report, wanted: slimming.SlimOptions
+    image: Image,
+    tree: FileTree,
+    inventory: Inventory,
+    marks: Iterable[Mark],
+    proof: Proof,
+    report: Report,
+    wanted: slimming.SlimOptions,
 ) -> str:
     """Say what could be left out as a whole when what the slim image holds is needed; empty when nobody asked."""
     if not wanted.advice:
         return ""
-    return slimming.lean_dockerfile(image, tree, inventory, proof.plan.kept, report.findings, base=_base(image))
+    used = frozenset(mark.path for mark in marks if mark.file_class is FileClass.USED)
+    return slimming.lean_dockerfile(
+        image, tree, inventory, proof.plan.kept, report.findings, used=used, base=_base(image)
+    )
 
 
 def _base(image: Image) -> str:

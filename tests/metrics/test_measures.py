@@ -313,3 +313,18 @@ def test_a_file_of_two_packages_is_counted_once_in_the_image_and_in_both_package
     report = report_of(tree, {}, package("a", "/site/shared"), package("b", "/site/shared"))
     assert (report.totals.size_bytes, report.managers["pip"].size_bytes) == (4, 4)
     assert [each.size_bytes for each in report.packages] == [4, 4]
+
+
+def test_a_package_of_configuration_that_a_run_read_is_direct_and_does_not_go() -> None:
+    tree = tree_of(
+        {"/etc/services": b"tcp", "/etc/protocols": b"ip", "/etc/idle": b"1", "/usr/share/doc/netbase": b"d"}
+    )
+    netbase = package(
+        "netbase", "/etc/protocols", "/etc/services", "/usr/share/doc/netbase", metadata=("/usr/share/doc/netbase",)
+    )
+    idle = package("idle", "/etc/idle")
+    used = report_of(tree, {"/etc/services": USED, "/etc/protocols": USED, "/etc/idle": REACHABLE}, netbase, idle)
+    assert by_name(used)["netbase"].direct
+    assert [each.package for each in used.removable] == ["pip:idle@/site"]
+    reachable = report_of(tree, {"/etc/services": REACHABLE}, netbase, idle)
+    assert [each.package for each in reachable.removable] == ["pip:netbase@/site", "pip:idle@/site"]

@@ -1,3 +1,5 @@
+from collections.abc import Container
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,14 +25,18 @@ def inventory(*packages: Package) -> Inventory:
     return Inventory(packages=packages, owners={})
 
 
-def unneeded(found: Inventory, *needed: str) -> set[str]:
-    return {key.split(":")[1].split("@")[0] for key in graph.unneeded(found, needed.__contains__)}
+def candidates(found: Inventory, needed: Container[str], used: Container[str] = ()) -> frozenset[str]:
+    return graph.unneeded(found, is_needed=needed.__contains__, is_used=used.__contains__)
+
+
+def unneeded(found: Inventory, *needed: str, used: tuple[str, ...] = ()) -> set[str]:
+    return {key.split(":")[1].split("@")[0] for key in candidates(found, (*needed, *used), used)}
 
 
 def removals(found: Inventory, *needed: str) -> dict[str, list[str]]:
     return {
         removal.key.split(":")[1].split("@")[0]: [key.split(":")[1].split("@")[0] for key in removal.along]
-        for removal in graph.removals(found, graph.unneeded(found, needed.__contains__))
+        for removal in graph.removals(found, candidates(found, needed))
     }
 
 
@@ -41,9 +47,14 @@ def test_needed_is_what_has_a_needed_file_what_that_requires_and_what_is_essenti
     assert unneeded(found, "/usr/bin/app") == {"idle"}
 
 
-def test_configuration_and_documentation_are_no_need() -> None:
+def test_configuration_that_is_merely_reachable_and_documentation_are_no_need() -> None:
     found = inventory(package("a"), package("b"))
     assert unneeded(found, "/etc/a", "/usr/share/doc/b") == {"a", "b"}
+
+
+def test_configuration_that_is_used_is_a_need_and_used_documentation_is_none() -> None:
+    found = inventory(package("a"), package("b"))
+    assert unneeded(found, used=("/etc/a", "/usr/share/doc/b")) == {"b"}
 
 
 def test_a_package_goes_with_what_only_it_needs_and_nobody_asked_for() -> None:
@@ -76,8 +87,8 @@ def test_the_way_between_packages_is_the_shortest() -> None:
 def test_nothing_that_is_needed_depends_on_anything_that_goes(edges: list[tuple[int, int]], used: set[int]) -> None:
     packages = [package(str(number), *(str(end) for start, end in edges if start == number)) for number in range(8)]
     found = inventory(*packages)
-    candidates = graph.unneeded(found, {f"/usr/bin/{number}" for number in used}.__contains__)
-    for removal in graph.removals(found, candidates):
+    unneeded_keys = candidates(found, {f"/usr/bin/{number}" for number in used})
+    for removal in graph.removals(found, unneeded_keys):
         going = {removal.key, *removal.along}
-        assert going <= candidates
+        assert going <= unneeded_keys
         assert not any(set(each.requires) & going for each in packages if each.key not in going)

@@ -86,7 +86,8 @@ def advised(
     image = image_of(directory / "image", [files], config=config)
     tree = merged(image)
     kept_paths = frozenset(kept) | {path for path in tree if "/info/" in path or "dist-info" in path}
-    return lean_dockerfile(image, tree, take_inventory(tree), kept_paths, FINDINGS, base="app:1"), tree
+    inventory = take_inventory(tree)
+    return lean_dockerfile(image, tree, inventory, kept_paths, FINDINGS, used=frozenset(kept), base="app:1"), tree
 
 
 def steps(text: str) -> list[str]:
@@ -171,3 +172,22 @@ def test_hadolint_has_nothing_to_say_of_the_advice(tmp_path: Path) -> None:
     program = str(beside) if beside.exists() else engines.program("hadolint")
     done = subprocess.run((program, "--no-color", "-"), input=text, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_a_package_goes_with_configuration_that_is_kept_and_stays_with_one_that_is_used(tmp_path: Path) -> None:
+    files: Members = {
+        **dict(DEBIAN),
+        "/etc/other": "o",
+        "/var/lib/dpkg/info/other.list": "/.\n/usr/bin/other\n/etc/other\n",
+    }
+    image = image_of(tmp_path / "image", [files])
+    tree = merged(image)
+    kept = frozenset({"/usr/bin/used", "/etc/other"})
+
+    def purged(*used: str) -> bool:
+        inventory = take_inventory(tree)
+        text = lean_dockerfile(image, tree, inventory, kept, (), used=frozenset(used), base="app:1")
+        return any("other" in step.split() for step in steps(text))
+
+    assert purged("/usr/bin/used")
+    assert not purged("/usr/bin/used", "/etc/other")

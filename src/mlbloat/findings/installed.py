@@ -95,8 +95,9 @@ RULES = (
     Rule(
         name="unused-packages",
         severity="note",
-        finds="packages of which nothing is used or reachable but documentation, records and configuration, and that no"
-        " needed package requires; one finding for each manager. Essential packages are left out",
+        finds="packages of which nothing is used but documentation and records, nothing is reachable but these and"
+        " configuration, and that no needed package requires; one finding for each manager. Essential packages are left"
+        " out",
         example="RUN apt-get update && apt-get install --yes vim",
         remedy="RUN apt-get update && apt-get install --yes --no-install-recommends PACKAGES"
         " && apt-get purge --yes UNUSED",

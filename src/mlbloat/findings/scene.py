@@ -74,7 +74,11 @@ class Scene:
     @cached_property
     def unneeded(self) -> frozenset[str]:
         """Keys of packages that could go as a whole."""
-        return graph.unneeded(self.inventory, lambda path: path not in self.unused_paths)
+        return graph.unneeded(
+            self.inventory,
+            is_needed=lambda path: path not in self.unused_paths,
+            is_used=self.touched.__contains__,
+        )
 
     @cached_property
     def package_bytes(self) -> Mapping[str, int]:

@@ -13,7 +13,7 @@ from mlbloat.model.report import PackageReport, RemovableReport
 def packages(
     tree: FileTree, inventory: Inventory, contents: Contents, marks: Sequence[Mark]
 ) -> tuple[PackageReport, ...]:
-    used = {mark.path for mark in marks if mark.file_class is FileClass.USED}
+    used = _used(marks)
     direct = {
         package.key
         for package in inventory.packages
@@ -25,6 +25,10 @@ def packages(
         _package(tree, package, contents, used, depths, required_by.get(package.key, ()))
         for package in inventory.packages
     )
+
+
+def _used(marks: Iterable[Mark]) -> set[str]:
+    return {mark.path for mark in marks if mark.file_class is FileClass.USED}
 
 
 def _package(
@@ -61,16 +65,17 @@ def _package(
 
 
 def removable(
-    tree: FileTree, inventory: Inventory, contents: Contents, marks: Iterable[Mark]
+    tree: FileTree, inventory: Inventory, contents: Contents, marks: Sequence[Mark]
 ) -> tuple[RemovableReport, ...]:
     """What could go as a whole, most bytes first; a byte goes when all names of its file go."""
     needed = {mark.path for mark in marks if mark.file_class is not FileClass.UNUSED}
+    candidates = graph.unneeded(inventory, is_needed=needed.__contains__, is_used=_used(marks).__contains__)
     names: dict[tuple[int, int], int] = {}
     for entry in tree.files():
         names[entry.inode] = names.get(entry.inode, 0) + 1
     by_key = {package.key: package for package in inventory.packages}
     found = []
-    for removal in graph.removals(inventory, graph.unneeded(inventory, needed.__contains__)):
+    for removal in graph.removals(inventory, candidates):
         going = {path for key in (removal.key, *removal.along) for path in by_key[key].files}
         gone: dict[tuple[int, int], int] = {}
         for path in going:

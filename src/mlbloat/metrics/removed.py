@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mlbloat.metrics.contents import Content, ratio
 from mlbloat.metrics.groups import largest_first
 from mlbloat.model.filekind import FileKind
+from mlbloat.model.mark import FileClass
 from mlbloat.model.removal import RemovedPart, RemovedReport, Risk, RiskyReport
 from mlbloat.model.report import Evidence, PackageReport
 from mlbloat.model.use import Level
@@ -95,14 +96,11 @@ def removed(contents: Iterable[Content], packages: Sequence[PackageReport], evid
 
 
 def _is_need(content: Content) -> bool:
-    """As in graph.unneeded: configuration, documentation and records of a package are no need of it."""
+    """As in graph.has_need: documentation and records are no need of a package, configuration only when it is used."""
     owner, path = content.owner, content.path
-    return (
-        owner is not None
-        and content.kept_at(Level.SAFE)
-        and path not in owner.metadata
-        and not path.startswith("/etc/")
-    )
+    if owner is None or path in owner.metadata:
+        return False
+    return content.mark.file_class is FileClass.USED or (content.kept_at(Level.SAFE) and not path.startswith("/etc/"))
 
 
 def _sort(content: Content, needed: Collection[str], required: Collection[str]) -> _Sort:

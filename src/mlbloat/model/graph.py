@@ -65,21 +65,31 @@ def _back(key: str | None, before: Mapping[str, str | None]) -> list[str]:
     return way
 
 
-def unneeded(inventory: Inventory, is_needed: Callable[[str], bool]) -> frozenset[str]:
+def unneeded(
+    inventory: Inventory, *, is_needed: Callable[[str], bool], is_used: Callable[[str], bool]
+) -> frozenset[str]:
     """Return the keys of the packages of which no file is needed and that no needed package requires.
 
-    `is_needed` is asked of paths. Configuration, documentation and records of a package are no need of it. A package
-    that its manager refuses to remove (Essential) is needed.
+    Needed is as in `has_need`. A package that its manager refuses to remove (Essential) is needed.
     """
-    needed = {package.key for package in inventory.packages if package.essential or has_need(package, is_needed)}
+    needed = {
+        package.key
+        for package in inventory.packages
+        if package.essential or has_need(package, is_needed=is_needed, is_used=is_used)
+    }
     reached = depths(inventory.packages, needed)
     return frozenset(package.key for package in inventory.packages if package.key not in reached)
 
 
-def has_need(package: Package, is_needed: Callable[[str], bool]) -> bool:
-    """Tell whether a file of a package is needed that is more than its configuration, documentation or records."""
+def has_need(package: Package, *, is_needed: Callable[[str], bool], is_used: Callable[[str], bool]) -> bool:
+    """Tell whether a file of a package is needed that is more than its documentation and records; asks of paths.
+
+    Configuration (/etc) is a need only when it is used, not when it is merely reachable.
+    """
     return any(
-        is_needed(path) and path not in package.metadata and not path.startswith("/etc/") for path in package.files
+        is_used(path) or (is_needed(path) and not path.startswith("/etc/"))
+        for path in package.files
+        if path not in package.metadata
     )
 
 

@@ -83,8 +83,9 @@ class _Subject:
         return used if len(way) == 1 else f"{_arrows(way)}; of {way[0]} {used}"
 
     def _removal(self, package: Package) -> Iterator[str]:
-        needed = {path for path, mark in self._marks.items() if mark.file_class is not FileClass.UNUSED}
-        candidates = graph.unneeded(self._inventory, needed.__contains__)
+        needed = self._of_class(FileClass.USED, FileClass.REACHABLE)
+        used = self._of_class(FileClass.USED)
+        candidates = graph.unneeded(self._inventory, is_needed=needed.__contains__, is_used=used.__contains__)
         if package.key not in candidates:
             yield f"  as a whole: it stays: {self._why_it_stays(package, needed)}"
             return
@@ -106,7 +107,12 @@ class _Subject:
     def _why_it_stays(self, package: Package, needed: Container[str]) -> str:
         if package.essential:
             return "it is essential, and its manager refuses to remove it"
-        needing = {each.key for each in self._inventory.packages if graph.has_need(each, needed.__contains__)}
+        used = self._of_class(FileClass.USED)
+        needing = {
+            each.key
+            for each in self._inventory.packages
+            if graph.has_need(each, is_needed=needed.__contains__, is_used=used.__contains__)
+        }
         if package.key in needing:
             return "some of it is used or reachable"
         way = graph.path_between(needing, package.key, self._edges)
@@ -115,6 +121,9 @@ class _Subject:
         essential = [each.key for each in self._inventory.packages if each.essential]
         way = graph.path_between(essential, package.key, self._edges)
         return f"{_arrows(way)}, and {way[0]} is essential"
+
+    def _of_class(self, *classes: FileClass) -> set[str]:
+        return {path for path, mark in self._marks.items() if mark.file_class in classes}
 
 
 def _arrows(way: Sequence[str]) -> str:
