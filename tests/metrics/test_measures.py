@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -328,3 +329,18 @@ def test_a_package_of_configuration_that_a_run_read_is_direct_and_does_not_go() 
     assert [each.package for each in used.removable] == ["pip:idle@/site"]
     reachable = report_of(tree, {"/etc/services": REACHABLE}, netbase, idle)
     assert [each.package for each in reachable.removable] == ["pip:netbase@/site", "pip:idle@/site"]
+
+
+@pytest.mark.parametrize("manager", [Manager.APT, Manager.CONDA])
+def test_a_python_package_that_another_manager_ships_goes_with_that_and_its_bytes_count_once(manager: Manager) -> None:
+    tree = tree_of({"/site/foo.py": b"code", "/site/foo.dist-info/METADATA": b"meta", "/site/own.py": b"1"})
+    twin = replace(
+        package("foo", "/site/foo.dist-info/METADATA", "/site/foo.py"), database=("/site/foo.dist-info/METADATA",)
+    )
+    shipping = replace(twin, manager=manager, name="python3-foo", location="/", database=("/db",))
+    own = replace(package("own", "/site/own.py"), database=("/site/own.py",))
+    found = report_of(tree, {}, shipping, own, twin).removable
+    assert [(each.package, each.frees_bytes) for each in found] == [(shipping.key, 8), (own.key, 1)]
+    assert [each.package for each in report_of(tree, {"/site/foo.py": USED}, shipping, own, twin).removable] == [
+        own.key
+    ]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from mlbloat.errors import UsageError
@@ -118,3 +120,12 @@ def test_every_package_of_the_name_is_explained_and_a_key_names_one() -> None:
 def test_a_name_that_is_not_there_gets_the_names_that_are_like_it() -> None:
     with pytest.raises(UsageError, match="cannot explain package lib: the image has no such package; there is mylib"):
         sentences("lib", package("mylib"))
+
+
+@pytest.mark.parametrize("manager", [Manager.APT, Manager.CONDA])
+def test_what_another_manager_ships_goes_with_that(manager: Manager) -> None:
+    twin = replace(package("foo"), database=("/site/foo.py",))
+    shipping = replace(twin, manager=manager, name="python3-foo", database=())
+    inventory = Inventory(packages=(shipping, twin), owners={"/site/foo.py": (shipping, twin)})
+    told = explain("foo", inventory, [Mark("/site/foo.py", None, FileClass.UNUSED, ())])
+    assert told[3] == f"  as a whole: it stays: {manager}:python3-foo@/site ships it, and it goes with that"

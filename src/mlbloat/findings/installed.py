@@ -97,7 +97,7 @@ RULES = (
         severity="note",
         finds="packages of which nothing is used but documentation and records, nothing is reachable but these and"
         " configuration, and that no needed package requires; one finding for each manager. Essential packages are left"
-        " out",
+        " out, and those that a package of another manager ships",
         example="RUN apt-get update && apt-get install --yes vim",
         remedy="RUN apt-get update && apt-get install --yes --no-install-recommends PACKAGES"
         " && apt-get purge --yes UNUSED",

@@ -70,7 +70,8 @@ def unneeded(
 ) -> frozenset[str]:
     """Return the keys of the packages of which no file is needed and that no needed package requires.
 
-    Needed is as in `has_need`. A package that its manager refuses to remove (Essential) is needed.
+    Needed is as in `has_need`. A package that its manager refuses to remove (Essential) is needed. One whose record
+    another manager ships is none of them: it goes with what ships it, whose bytes are the same.
     """
     needed = {
         package.key
@@ -78,7 +79,17 @@ def unneeded(
         if package.essential or has_need(package, is_needed=is_needed, is_used=is_used)
     }
     reached = depths(inventory.packages, needed)
-    return frozenset(package.key for package in inventory.packages if package.key not in reached)
+    return frozenset(
+        package.key
+        for package in inventory.packages
+        if package.key not in reached and shipper(package, inventory) is None
+    )
+
+
+def shipper(package: Package, inventory: Inventory) -> str | None:
+    """Return the key of what ships the record of a package when that is another manager's (Debian's python3-foo)."""
+    owners = (inventory.owners[path][0] for path in package.database if path in inventory.owners)
+    return next((owner.key for owner in owners if owner.manager is not package.manager), None)
 
 
 def has_need(package: Package, *, is_needed: Callable[[str], bool], is_used: Callable[[str], bool]) -> bool:

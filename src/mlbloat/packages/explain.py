@@ -118,6 +118,9 @@ class _Subject:
         way = graph.path_between(needing, package.key, self._edges)
         if way:
             return f"{_arrows(way)}, and some of {way[0]} is used or reachable"
+        shipper = graph.shipper(package, self._inventory)
+        if shipper is not None:
+            return f"{shipper} ships it, and it goes with that"
         essential = [each.key for each in self._inventory.packages if each.essential]
         way = graph.path_between(essential, package.key, self._edges)
         return f"{_arrows(way)}, and {way[0]} is essential"
