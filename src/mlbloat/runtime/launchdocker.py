@@ -7,12 +7,13 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
 from docker import APIClient
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from requests import RequestException
 
 from mlbloat.runtime import written
@@ -21,6 +22,8 @@ from mlbloat.runtime.messages import Spec
 from mlbloat.runtime.orders import Others
 
 _ORDER_SECONDS = 600
+_REMOVAL_SECONDS = 60
+_RETRY_SECONDS = 0.5
 _CHUNK_BYTES = 1 << 20
 _HEADER_BYTES = 8
 _REPOSITORY = "mlbloat-run"
@@ -95,11 +98,9 @@ class Container:
     def remove(self) -> None:
         if self._mounted is not None:
             self._mounted.close()
-        with contextlib.suppress(DockerException, RequestException):
-            self._client.remove_container(self._name, v=True, force=True)
+        _until_done(lambda: self._client.remove_container(self._name, v=True, force=True))
         if self._imported:
-            with contextlib.suppress(DockerException, RequestException):
-                self._client.remove_image(self._imported, force=True)
+            _until_done(lambda: self._client.remove_image(self._imported, force=True))
 
     def _image(self) -> str:
         """Return the engine's own image when it has it, and volumes hide nothing of it; else one made of the files."""
@@ -225,6 +226,24 @@ def _as_refusals() -> Iterator[None]:
     except (DockerException, RequestException, OSError) as error:
         text = _line(error)
         raise RefusedError(f"docker says: {text}", "command" if 'exec: "' in text else "engine") from error
+
+
+def _until_done(removal: Callable[[], object]) -> None:
+    """Order a removal until there is nothing to remove: a busy engine refuses one whose container has not ended yet."""
+    end = time.monotonic() + _REMOVAL_SECONDS
+    while True:
+        try:
+            removal()
+        except NotFound:
+            return
+        except APIError:
+            if time.monotonic() > end:
+                return
+            time.sleep(_RETRY_SECONDS)
+        except (DockerException, RequestException):
+            return
+        else:
+            return
 
 
 def _client(spec: Spec) -> APIClient:

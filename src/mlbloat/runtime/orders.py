@@ -7,8 +7,9 @@ import contextlib
 import json
 import os
 import select
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypedDict
 
 from mlbloat.runtime import kernel
@@ -64,16 +65,36 @@ def attend(ended: int, orders: socket.socket, start: Start, others: Others) -> N
     with contextlib.ExitStack() as opened:
         desk = _Desk(orders, start)
         opened.callback(desk.close)
+        bell = opened.enter_context(_bell())
         while True:
-            watched = [ended, *others, *desk.watched()]
+            watched = [ended, bell, *others, *desk.watched()]
             ready, _, _ = select.select(watched, [], [])
             for descriptor in ready:
                 if descriptor in others:
                     others[descriptor]()
+                elif descriptor == bell:
+                    os.read(bell, 1)
                 elif descriptor != ended:
                     desk.attend(descriptor)
             if ended in ready:
                 return
+
+
+@contextlib.contextmanager
+def _bell() -> Iterator[int]:
+    """Yield a descriptor with something to read after a signal.
+
+    A signal between Python's last look for one and the wait does not end that wait, and when the one who gives orders
+    dies, the signal of that comes just after the end of the orders' socket was seen.
+    """
+    heard, rung = socket.socketpair()
+    with heard, rung:
+        rung.setblocking(False)
+        before = signal.set_wakeup_fd(rung.fileno(), warn_on_full_buffer=False)
+        try:
+            yield heard.fileno()
+        finally:
+            signal.set_wakeup_fd(before)
 
 
 class _Desk:
