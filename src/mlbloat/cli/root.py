@@ -1,12 +1,13 @@
 """The `mlbloat` command itself, and how others join it."""
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from mlbloat import __version__
-from mlbloat.cli import cache, output
+from mlbloat.cli import cache, output, settings
 
 app = typer.Typer(
     help="Measure and remove what container images carry for nothing.",
@@ -36,8 +37,29 @@ def main(
     if context.invoked_subcommand is None:
         output.put(f"{context.get_help()}\n")
         raise typer.Exit(2)
+    context.default_map = settings.defaults(context.command)
+
+
+class _Command(TyperCommand):
+    """What stands on the command line wins over a workload that the environment or the settings name."""
+
+    def invoke(self, ctx: Any) -> Any:
+        source = ctx.get_parameter_source("workload")
+        if source is not None and source.name != "COMMANDLINE" and _runs_otherwise(ctx.params):
+            ctx.params["workload"] = None
+        return super().invoke(ctx)
+
+
+def _runs_otherwise(given: dict[str, Any]) -> bool:
+    """Say whether a command line names a command, a running container or a report: what a workload does not go with."""
+    if given.get("command") or given.get("attach"):
+        return True
+    from mlbloat.report import json
+
+    subject = given.get("subject") or given.get("image")
+    return subject is not None and json.is_report(subject)
 
 
 def command(example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a command with its example below the options; `\\b` keeps the lines as they are."""
-    return app.command(epilog=f"\b\nExample:\n  {example}")
+    return app.command(cls=_Command, epilog=f"\b\nExample:\n  {example}")

@@ -41,10 +41,13 @@ def looks_like_report(path: Path) -> bool:
 
 def saved(reference: str) -> Report | None:
     """Return the report that a reference names; None when it names something else."""
+    return load(Path(reference)) if is_report(reference) else None
+
+
+def is_report(reference: str) -> bool:
+    """Say whether a reference names a saved report, by how the file begins."""
     path = Path(reference)
-    if not path.is_file() or not os.access(path, os.R_OK) or not looks_like_report(path):
-        return None
-    return load(path)
+    return path.is_file() and os.access(path, os.R_OK) and looks_like_report(path)
 
 
 def load(path: Path) -> Report:

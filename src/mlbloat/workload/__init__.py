@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import yaml
@@ -16,14 +17,13 @@ MAX_BYTES = 1 << 20
 
 def load(path: Path) -> Workload:
     """Read and check a workload file; UsageError names the key that is wrong and where it stands."""
-    try:
-        with path.open("rb") as stream:
-            text = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"cannot read workload file {path}: {error.strerror}; check the path given to -w") from error
-    if len(text) > MAX_BYTES:
-        raise UsageError(f"cannot read workload file {path}: larger than 1 MiB; is this a YAML workload file?")
-    return parse(text, str(path), path.absolute().parent)
+    return parse(_text(path), str(path), path.absolute().parent)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a workload file's keys, unchecked."""
+    written = _yaml(_text(path), str(path))
+    return written if isinstance(written, dict) else {}
 
 
 def parse(text: bytes, origin: str, directory: Path = Path("/")) -> Workload:
@@ -31,10 +31,7 @@ def parse(text: bytes, origin: str, directory: Path = Path("/")) -> Workload:
 
     Relative sources of mounts lie in `directory`.
     """
-    try:
-        written = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise UsageError(f"cannot read workload file {origin}: not YAML: {_one_line(error)}; fix that line") from error
+    written = _yaml(text, origin)
     if written is None:
         raise UsageError(f"cannot read workload file {origin}: it is empty; give it a `profile:` list")
     try:
@@ -62,6 +59,24 @@ def parse(text: bytes, origin: str, directory: Path = Path("/")) -> Workload:
         drop=tuple(_rule(rule, origin) for rule in file.drop),
         ignore=tuple(_ignore(entry, origin) for entry in file.ignore),
     )
+
+
+def _text(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read workload file {path}: {error.strerror}; check the path given to -w") from error
+    if len(text) > MAX_BYTES:
+        raise UsageError(f"cannot read workload file {path}: larger than 1 MiB; is this a YAML workload file?")
+    return text
+
+
+def _yaml(text: bytes, origin: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise UsageError(f"cannot read workload file {origin}: not YAML: {_one_line(error)}; fix that line") from error
 
 
 def command(argv: tuple[str, ...], timeout_seconds: float = 300.0) -> Workload:

@@ -82,6 +82,8 @@ class File(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     keep_packages: list[str] = msgspec.field(default_factory=list)
     drop: list[str] = msgspec.field(default_factory=list)
     ignore: list[Ignore] = msgspec.field(default_factory=list)
+    settings: dict[str, object] | None = None
+    """Of the command line, in the `mlbloat.yaml` of the working directory; nothing of the workload."""
 
 
 def keys_at(place: str) -> tuple[str, ...]:
