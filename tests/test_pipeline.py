@@ -549,6 +549,17 @@ def test_a_slim_image_verifies_against_its_original_whatever_was_cut(
     assert pipeline.verify(asked, target).differences == ()
 
 
+def test_an_image_that_has_everything_back_verifies_against_its_original(
+    archive: Path, tmp_path: Path, embedded: str
+) -> None:
+    whole = f"oci-archive:{tmp_path}/whole.tar"
+    wanted = SlimOptions(restore=whole)
+    pipeline.slim(Request(reference=str(archive)), f"oci-archive:{tmp_path}/slim.tar", wanted=wanted)
+    asked = Request(reference=str(archive), workload=Workload(verify=(MAIN,)), engine=embedded)
+    verdict = pipeline.verify(asked, whole)
+    assert (verdict.passed, verdict.differences) == (True, ())
+
+
 def test_the_one_platform_of_several_that_is_slimmed_is_said(tmp_path: Path) -> None:
     manifests: list[dict[str, object]] = []
     files: dict[str, bytes] = {}

@@ -12,7 +12,7 @@ from mlbloat import textdiff
 from mlbloat.errors import RunError
 from mlbloat.model.container import Outcome
 from mlbloat.model.filetree import FileTree, Kind
-from mlbloat.model.label import KEEP
+from mlbloat.model.label import KEEP, RESTORED
 from mlbloat.model.step import Step
 from mlbloat.model.use import RunRecord
 from mlbloat.model.workload import Exec, Expect, Request, Run, Service, Workload
@@ -120,6 +120,25 @@ def test_a_dropped_layer_and_its_emptied_history_line_are_no_difference() -> Non
         config["history"][0]["empty_layer"] = True
 
     assert config_differences(drop) == ()
+
+
+def bring_back(config: dict[str, Any]) -> None:
+    config["rootfs"]["diff_ids"].append("z")
+    config["history"].append({"created_by": RESTORED})
+
+
+def test_the_layer_that_brings_everything_back_is_no_difference_and_any_other_is() -> None:
+    def dropped_and_back(config: dict[str, Any]) -> None:
+        config["rootfs"]["diff_ids"].pop()
+        config["history"][0]["empty_layer"] = True
+        bring_back(config)
+
+    assert config_differences(bring_back) == ()
+    assert config_differences(dropped_and_back) == ()
+    without_layer = config_differences(lambda c: c["history"].append({"created_by": RESTORED}))
+    assert without_layer == ("history has 0 layers less, the image 1",)
+    other = config_differences(lambda c: (bring_back(c), c["history"][-1].update(created_by="me")))
+    assert other[0] == "configuration field history[3] is {'created_by': 'me'}, was {}"
 
 
 @pytest.mark.parametrize(

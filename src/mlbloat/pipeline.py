@@ -175,7 +175,7 @@ def _restored(
         layout = proving.restored(original.image, original.tree, proof, wanted.method, space / "restored-layout")
     whole = _open(_layout(request, layout), space / "restored", NoCache(), talk)
     with talk.stage("comparing it with the original"):
-        proving.require_whole(original.image, original.tree, whole.tree)
+        proving.require_whole(original.image, original.tree, whole.image, whole.tree)
     return layout
 
 

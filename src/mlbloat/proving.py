@@ -3,7 +3,7 @@
 The pipeline writes and runs; this is what it knows about the result.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -70,11 +70,26 @@ def planned(tree: FileTree, plan: slimming.Plan, labels: Mapping[str, str]) -> P
 def allowed(original: FileTree, slim: FileTree) -> Planned:
     """What any slim image of an original may differ in: files that are gone, and databases that say so."""
     there = frozenset(slim)
-    cut = slimming.cut_databases(original, take_inventory(original), there, frozenset())
+    cut = slimming.cut_databases(original, take_inventory(original), there, frozenset(_left_alone(original, slim)))
     directories = cut.directories | slimming.emptied(original, there, ())
     gone = tuple(path for path in original if path not in there and _may_go(original, directories, path))
     same_size = {path: new for path, new in cut.rewritten.items() if path in slim and slim[path].size_bytes == len(new)}
     return Planned(gone, same_size, None)
+
+
+def _left_alone(original: FileTree, slim: FileTree) -> Iterator[str]:
+    """Yield what a run may have read: of packages that the slim image records, configuration, and records unchanged."""
+    for package in take_inventory(slim).packages:
+        for path in package.files:
+            if path.startswith("/etc/") or (path in package.database and _is_same(original, slim, path)):
+                yield path
+
+
+def _is_same(original: FileTree, slim: FileTree, path: str) -> bool:
+    before, after = original.get(path), slim.get(path)
+    if before is None or after is None or not before.kind is after.kind is Kind.FILE:
+        return False
+    return before.size_bytes == after.size_bytes and original.read(before) == slim.read(after)
 
 
 def _may_go(original: FileTree, directories: frozenset[str], path: str) -> bool:
@@ -164,9 +179,9 @@ def restored(original: Image, tree: FileTree, proof: Proof, method: slimming.Met
     return slimming.write_restored(original, tree, proof.plan, proof.written, directory, method=method).directory
 
 
-def require_whole(original: Image, tree: FileTree, whole: FileTree) -> None:
-    """Hold the tree of the image that has everything back against the original's."""
-    differences = verify.compare(tree, whole, b"{}", b"{}", ())
+def require_whole(original: Image, tree: FileTree, whole: Image, whole_tree: FileTree) -> None:
+    """Hold the image that has everything back against the original."""
+    differences = compare(original, tree, whole, whole_tree, Planned((), {}, None))
     if differences:
         raise VerificationError(
             f"cannot restore {original.reference}: {differences[0]}; report this, and leave out --restore"

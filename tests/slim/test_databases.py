@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from mlbloat import proving
 from mlbloat.image import load, squash
 from mlbloat.model.filetree import FileTree
 from mlbloat.model.image import Image
@@ -238,6 +239,33 @@ def test_databases_in_lower_layers_are_cut_where_they_are(tmp_path: Path) -> Non
     written, tree = slimmed(image, plan, tmp_path)
     assert [layer.unchanged for layer in written.layers] == [False, True]
     assert "extra" not in text(tree, "/var/lib/dpkg/status")
+
+
+def test_a_package_of_which_a_run_reads_only_the_configuration_keeps_its_record(tmp_path: Path) -> None:
+    apk = installed.APK.replace("R:apk-extra\nZ:Q1eeee=\n", "R:apk-extra\nZ:Q1eeee=\nF:etc\nR:extra.conf\n")
+    image = opened(tmp_path, {**dict(LAYER), "/lib/apk/db/installed": apk})
+    original = squash(image)
+    _, slim = slimmed(image, cut(image, touched=("/etc/extra.conf",)), tmp_path)
+    assert "/usr/bin/extra" not in slim
+    assert {"apt:extra@/", "apk:extra-apk@/"} < {package.key for package in take_inventory(slim).packages}
+    assert text(slim, "/var/lib/dpkg/info/extra.list") == "/.\n/etc/extra.conf\n"
+    assert "P:extra-apk\nV:2.0-r0\nA:x86_64\nF:usr/bin\nF:etc\nR:extra.conf\n" in text(slim, "/lib/apk/db/installed")
+    assert is_accepted(original, slim)
+
+
+def test_a_slim_image_is_accepted_also_when_nobody_knows_what_a_run_read(tmp_path: Path) -> None:
+    record = "/var/lib/dpkg/info/extra.list"
+    image = opened(tmp_path)
+    _, slim = slimmed(image, cut(image, *KEPT, record, touched=(record,)), tmp_path)
+    assert text(slim, record) == installed.LISTS["extra"]
+    assert "Package: extra\n" in text(slim, "/var/lib/dpkg/status")
+    assert is_accepted(squash(image), slim)
+
+
+def is_accepted(original: FileTree, slim: FileTree) -> bool:
+    """Tell whether `mlbloat verify` takes a tree for a slim one of another."""
+    allowed = proving.allowed(original, slim)
+    return compare(original, slim, b"{}", b"{}", allowed.removed, rewritten=allowed.rewritten) == ()
 
 
 @pytest.mark.engine

@@ -1,4 +1,4 @@
-"""Labels that say where a slim image comes from; the only thing in its configuration that the original lacks."""
+"""What mlbloat writes into the configuration of a slim image, and the original lacks: labels that say where it comes from."""
 
 VERSION = "mlbloat.version"
 """Of mlbloat."""
@@ -10,3 +10,6 @@ ORIGINAL = "mlbloat.original.digest"
 """Of the original's manifest, or, where it has none, of its configuration."""
 
 LABELS = (VERSION, KEEP, PROFILE, ORIGINAL)
+
+RESTORED = "mlbloat slim --restore: everything that the slim image lacks"
+"""`created_by` of the last history line of an image that has everything back."""

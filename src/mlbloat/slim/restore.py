@@ -8,6 +8,7 @@ from pathlib import Path
 
 from msgspec import structs
 
+from mlbloat.model import label
 from mlbloat.model.digest import Digest
 from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.image import Image
@@ -15,8 +16,6 @@ from mlbloat.model.plan import LayerPlan, Plan
 from mlbloat.slim.compress import Method
 from mlbloat.slim.layers import write_layers
 from mlbloat.slim.layout import SlimImage, write_documents
-
-CREATED_BY = "mlbloat slim --restore: everything that the slim image lacks"
 
 
 def write_restored(
@@ -60,6 +59,6 @@ def _config(document: bytes, diff_id: Digest) -> bytes:
     config = json.loads(document)
     lines = config.get("history") or []
     if sum(not line.get("empty_layer") for line in lines) == len(config["rootfs"]["diff_ids"]):
-        config["history"] = [*lines, {"created_by": CREATED_BY}]
+        config["history"] = [*lines, {"created_by": label.RESTORED}]
     config["rootfs"]["diff_ids"].append(diff_id)
     return json.dumps(config, separators=(",", ":")).encode()

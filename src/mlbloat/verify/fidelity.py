@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import structs
 
 from mlbloat.model.filetree import Entry, FileTree, Kind
-from mlbloat.model.label import LABELS
+from mlbloat.model.label import LABELS, RESTORED
 from mlbloat.model.plain import plain
 
 MAX_DIFFERENCES = 50
@@ -32,7 +32,7 @@ def compare(
     """Return a sentence for every difference that was not planned, at most MAX_DIFFERENCES of them.
 
     Planned are deletions, the new contents of `rewritten` and mlbloat's own labels, which must be these; without
-    `labels` they may say anything.
+    `labels` they may say anything. The layer that brings everything back has a history line of its own.
     """
     differences = [*_config_differences(original_config, slim_config, labels)]
     differences += _tree_differences(original, slim, frozenset(plan_removed), rewritten)
@@ -168,9 +168,14 @@ def _field_differences(prefix: str, before: Mapping[str, Any], after: Mapping[st
 
 
 def _history_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    """A history line may only become one without a layer, as many times as there are layers less."""
+    """A history line may only become one without a layer, as many times as there are layers less.
+
+    One line and one layer more may come last: those that bring everything back.
+    """
     lines_before: list[dict[str, Any]] = before.get("history") or []
     lines_after: list[dict[str, Any]] = after.get("history") or []
+    restored = len(lines_after) > len(lines_before) and lines_after[-1] == {"created_by": RESTORED}
+    lines_after = lines_after[:-1] if restored else lines_after
     emptied = 0
     pairs: Iterable[tuple[dict[str, Any], dict[str, Any]]] = zip_longest(lines_before, lines_after, fillvalue={})
     for number, (was, now) in enumerate(pairs):
@@ -180,6 +185,7 @@ def _history_differences(before: Mapping[str, Any], after: Mapping[str, Any]) ->
             yield f"configuration field history[{number}] is {now!r}, was {was!r}"
         emptied += bool(now.get("empty_layer")) - bool(was.get("empty_layer"))
     layers, layers_left = (len((document.get("rootfs") or {}).get("diff_ids") or ()) for document in (before, after))
+    layers_left -= restored
     told = layers == sum(not line.get("empty_layer") for line in lines_before)
     if told and layers - layers_left != emptied:
         yield f"history has {emptied} layers less, the image {layers - layers_left}"

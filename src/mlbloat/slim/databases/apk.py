@@ -37,6 +37,7 @@ def _package(paragraph: str, left: Left) -> str:
             lost = left.lost(path)
             if _is_payload(path, left):
                 payload_lost, payload_left = payload_lost + lost, payload_left + (not lost)
+            payload_left += left.configures(path)
         elif field not in ("a:", "Z:"):
             lost = False
         if not lost:

@@ -8,6 +8,7 @@ from mlbloat.model.filetree import FileTree, Kind
 from mlbloat.model.package import Package
 
 _DPKG = "/var/lib/dpkg/"
+_CONFIGURATION = "/etc/"
 MAX_DATABASE_BYTES = 64 << 20
 """A larger file is left as it is."""
 
@@ -35,6 +36,10 @@ class Left:
             and entry.size_bytes <= MAX_DATABASE_BYTES
         )
 
+    def configures(self, path: str) -> bool:
+        """Tell whether a file is configuration that somebody needs; what nobody needs outlives its package."""
+        return path.startswith(_CONFIGURATION) and path in self.touched
+
     def read(self, path: str) -> str:
         """Read a database; bytes that are not UTF-8 come back as they were."""
         return self.tree.read(self.tree[path], MAX_DATABASE_BYTES).decode("utf-8", "surrogateescape")
@@ -57,7 +62,8 @@ def coded(text: str) -> bytes:
 
 
 def survivors(packages: Iterable[Package], left: Left) -> frozenset[str]:
-    """Return the keys of packages with payload left, of those whose own record a run read, and what holds them.
+    """Return the keys of packages with payload left, of those whose configuration or own record a run read, and what
+    holds them.
 
     A package without payload stays while something of it does, or while a package that stays requires it.
     """
@@ -75,7 +81,7 @@ def survivors(packages: Iterable[Package], left: Left) -> frozenset[str]:
 
 
 def _stays(package: Package, left: Left) -> bool:
-    if left.touched.intersection(own_records(package)):
+    if left.touched.intersection(own_records(package)) or any(map(left.configures, package.files)):
         return True
     payload = _payload(package)
     rest = payload or {path for path in package.files if path not in package.database and not path.startswith(_DPKG)}
@@ -85,7 +91,7 @@ def _stays(package: Package, left: Left) -> bool:
 def _payload(package: Package) -> set[str]:
     """Return what a package is installed for. Configuration in /etc outlives a package that is gone."""
     payload = set(package.files).difference(package.metadata, package.database)
-    return {path for path in payload if not path.startswith("/etc/")}
+    return {path for path in payload if not path.startswith(_CONFIGURATION)}
 
 
 def own_records(package: Package) -> Iterator[str]:
