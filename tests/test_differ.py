@@ -14,6 +14,7 @@ from mlbloat.report import difference as rendering
 from mlbloat.report import json as report_json
 from tests.slim.installed import LAYER, SITE
 from tests.support import images
+from tests.support.elf import elf_file
 from tests.support.images import Member, Members
 from tests.support.trees import Link
 
@@ -102,6 +103,30 @@ def test_the_sum_of_the_files_is_the_difference_of_the_images(tmp_path: Path) ->
     assert sum(change.grown_bytes for change in found.files or ()) == found.after.size_bytes - found.before.size_bytes
     (tmp_path / "work").mkdir()
     assert found.after.files == len(list(squash(load(str(tmp_path / "second.tar"), tmp_path / "work")).files()))
+
+
+def test_files_are_counted_apart_from_what_else_is_there(tmp_path: Path) -> None:
+    found = different(tmp_path, [{**dict(BEFORE), "/d": None, "/d/e": None}], [AFTER])
+    title = "Files: 1 added, 1 removed, 2 content, 1 otherwise changed; directories, links, devices: 3"
+    assert title in " ".join(rendering.render(found, "table").split())
+
+
+def test_diff_says_what_slim_says(tmp_path: Path) -> None:
+    """Also where a later layer hides content, and directories go with the last file in them."""
+    layers: list[Members] = [
+        {**dict(LAYER), "/hidden": "h" * 9000, "/app": Member(value=elf_file(), mode=0o755)},
+        {"/hidden": "x"},
+    ]
+    archive = images.oci_archive(tmp_path / "app.tar", layers, config={"Cmd": ["/app"]})
+    slim = pipeline.slim(Request(reference=str(archive)), f"oci-archive:{tmp_path}/slim.tar").report.slim
+    found = pipeline.diff(Request(reference=str(archive)), str(tmp_path / "slim.tar"))
+    assert slim is not None and found.files is not None
+    removed = [change.kind for change in found.files if change.what == ("removed",)]
+    assert slim.removed_files == removed.count("file") > 0
+    assert removed.count("directory") > 0
+    assert slim.size_bytes == found.after.size_bytes
+    before, after = found.before.size_bytes, found.after.size_bytes
+    assert slim.reduction_ratio == (before - after) / before
 
 
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:

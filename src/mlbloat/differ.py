@@ -122,7 +122,8 @@ def _files(before: Subject, after: Subject) -> Iterator[FileChange]:
         old, new = was.get(path), now.get(path)
         what = tuple(_what(before, old, after, new))
         if what:
-            yield FileChange(path=path, before_bytes=_bytes(old), after_bytes=_bytes(new), what=what)
+            kind = (new or was[path]).kind
+            yield FileChange(path=path, kind=kind, before_bytes=_bytes(old), after_bytes=_bytes(new), what=what)
 
 
 def _bytes(entry: Entry | None) -> int | None:

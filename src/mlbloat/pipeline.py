@@ -124,7 +124,7 @@ def slim(
                     slimming.publish(layout, place)
         flags = recipe.flags if wanted.dockerfile else ()
         return Slimmed(
-            report=proving.with_result(report, original.image, proof, str(places[0]), flags),
+            report=proving.with_result(report, proof, str(places[0]), flags),
             failure=failure,
             dockerfile={wanted.dockerfile: recipe.text, **recipe.files} if wanted.dockerfile else {},
             advice=proving.advice(
@@ -159,7 +159,7 @@ def _prove(
         written = slimming.write(original.image, plan, space / "layout", method=wanted.method, labels=labels)
     slimmed = _open(_layout(request, written.directory), space / "slim", NoCache(), talk)
     verdict = _verdict(request, original, slimmed, records, proving.planned(tree, plan, labels), talk)
-    return proving.Proof(plan, written, slimmed.image, slimmed.tree, verdict)
+    return proving.Proof(plan, written, slimmed.tree, verdict)
 
 
 def _layout(request: Request, directory: Path) -> Request:

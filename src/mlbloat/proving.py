@@ -44,7 +44,6 @@ class Proof:
 
     plan: slimming.Plan
     written: slimming.SlimImage
-    image: Image
     tree: FileTree
     verdict: Verdict
 
@@ -231,14 +230,14 @@ def slim_flags(proof: Proof) -> tuple[str, ...]:
     return (*proof.plan.flags, unproved)
 
 
-def slim_report(image: Image, proof: Proof, reference: str) -> SlimReport:
-    before, after = metrics.content_bytes(image), metrics.content_bytes(proof.image)
-    compressed, written = image.compressed_bytes, proof.written
+def slim_report(report: Report, proof: Proof, reference: str) -> SlimReport:
+    before, after = report.totals.size_bytes, metrics.size_bytes(proof.tree)
+    compressed, written = report.image.compressed_bytes, proof.written
     return SlimReport(
         reference=reference,
         id=str(written.id),
         digest=str(written.digest),
-        size_bytes=metrics.size_bytes(proof.tree),
+        size_bytes=after,
         compressed_bytes=written.compressed_bytes,
         reduction_ratio=(before - after) / before if before else None,
         compressed_reduction_ratio=(compressed - written.compressed_bytes) / compressed if compressed else None,
@@ -246,13 +245,13 @@ def slim_report(image: Image, proof: Proof, reference: str) -> SlimReport:
     )
 
 
-def with_result(report: Report, image: Image, proof: Proof, reference: str, more_flags: tuple[str, ...]) -> Report:
+def with_result(report: Report, proof: Proof, reference: str, more_flags: tuple[str, ...]) -> Report:
     """The report of the original, and what came of slimming it."""
     flags = (*report.evidence.flags, *slim_flags(proof), *more_flags)
     return replace(
         report,
         evidence=replace(report.evidence, flags=flags),
-        slim=slim_report(image, proof, reference),
+        slim=slim_report(report, proof, reference),
         verdict=proof.verdict,
     )
 

@@ -41,7 +41,6 @@ from mlbloat.model.use import Level, RunRecord, Use
 __all__ = [
     "MAX_ORPHANS",
     "UNOWNED",
-    "content_bytes",
     "count",
     "measure",
     "run_reports",
@@ -124,11 +123,6 @@ def count(tree: FileTree, paths: Iterable[str]) -> tuple[int, int]:
     entries = (tree[path] for path in paths)
     sizes = {entry.inode: entry.size_bytes for entry in entries if entry.kind is Kind.FILE}
     return len(sizes), sum(sizes.values())
-
-
-def content_bytes(image: Image) -> int:
-    """Content of the regular files in all layers: the size of the tree and what is shadowed below it."""
-    return sum(entry.size_bytes for layer in image.layers for entry in layer.entries if entry.kind is Kind.FILE)
 
 
 def _shadowed(image: Image, live: Mapping[tuple[int, int], object]) -> tuple[int, ...]:

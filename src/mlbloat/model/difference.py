@@ -54,6 +54,8 @@ class LayerChange:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileChange:
     path: str
+    kind: str
+    """file, directory, symlink, fifo, character device, block device; in the second image when both have it."""
     before_bytes: int | None
     """None: there is none in this image. 0 for what is no regular file."""
     after_bytes: int | None

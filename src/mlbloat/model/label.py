@@ -1,4 +1,4 @@
-"""What mlbloat writes into the configuration of a slim image, and the original lacks: labels that say where it comes from."""
+"""What mlbloat adds to the configuration of a slim image: labels that say where it comes from."""
 
 VERSION = "mlbloat.version"
 """Of mlbloat."""

@@ -239,7 +239,7 @@ class SlimReport:
     size_bytes: int
     compressed_bytes: int
     reduction_ratio: float | None
-    """(bytes before - bytes after) / bytes before of the content of all layers: what is shadowed counts."""
+    """(bytes before - bytes after) / bytes before, of `size_bytes`. What was shadowed shows in the compressed size."""
     compressed_reduction_ratio: float | None
     """None when the source does not say its compressed size."""
     removed_files: int

@@ -74,16 +74,18 @@ def _layers(difference: Difference) -> RenderableType:
 def _files(difference: Difference) -> RenderableType:
     if difference.files is None:
         return Text("Files cannot be compared: a report has none. Give two images.")
-    files = difference.files
+    files = [change for change in difference.files if change.kind == "file"]
     names = ("added", "removed", "content")
     told = [f"{sum(name in change.what for change in files):,} {name}" for name in names]
-    rest = sum(not set(names).intersection(change.what) for change in files)
-    table: Table = plain_table("path", "what", "size", title=f"Files: {', '.join(told)}, {rest:,} otherwise changed")
-    for change in sorted(files, key=_by_size)[:ROWS]:
+    told.append(f"{sum(not set(names).intersection(change.what) for change in files):,} otherwise changed")
+    others = len(difference.files) - len(files)
+    title = f"Files: {', '.join(told)}" + (f"; directories, links, devices: {others:,}" if others else "")
+    table: Table = plain_table("path", "what", "size", title=title)
+    for change in sorted(difference.files, key=_by_size)[:ROWS]:
         table.add_row(
             Fitted(str(PurePosixPath(change.path)), least=30), ", ".join(change.what), _signed(change.grown_bytes)
         )
-    return Group(table, *_more(len(files)))
+    return Group(table, *_more(len(difference.files)))
 
 
 def _by_size(change: FileChange) -> tuple[int, str]:
