@@ -24,6 +24,7 @@ from mlbloat.report import json, table
 from mlbloat.runtime import embedded as runtime_embedded
 from mlbloat.slim import SlimOptions
 from tests.support import images, runnable, sandbox
+from tests.support.leftovers import below
 from tests.support.runnable import assert_sums
 
 MAIN = Run(name="main", expect=Expect(stdout="^hello, world$"))
@@ -372,20 +373,6 @@ def test_the_demo_does_the_main_job(
 # Interrupted
 
 
-def _below(parent: int) -> dict[int, str]:
-    """Processes below one, with their command lines."""
-    parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    found = {parent}
-    while more := {child for child, above in parents.items() if above in found} - found:
-        found |= more
-    return {number: _command(number) for number in found - {parent}}
-
-
 def _command(number: int) -> str:
     try:
         return Path(f"/proc/{number}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
@@ -397,9 +384,9 @@ def _wait_for_run(process: "subprocess.Popen[str]") -> dict[int, str]:
     """Wait until the command of the container runs; every process below the program at that moment."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
-        below = _below(process.pid)
-        if "sleep 601" in below.values():
-            return below
+        found = {number: _command(number) for number in below(process.pid)}
+        if "sleep 601" in found.values():
+            return found
         time.sleep(0.05)
     raise AssertionError(f"the run did not start: {process.communicate(timeout=60)}")
 
@@ -421,7 +408,7 @@ def test_an_interrupted_run_leaves_nothing(
         text=True,
     )
     try:
-        below = _wait_for_run(process)
+        found = _wait_for_run(process)
         process.send_signal(number)
         said = process.communicate(timeout=300)
     finally:
@@ -429,7 +416,7 @@ def test_an_interrupted_run_leaves_nothing(
         process.communicate()
     assert process.returncode == 130
     assert said == ("", "mlbloat: interrupted; its containers, mounts and temporary files are gone\n")
-    assert {command for child, command in below.items() if _command(child) == command} <= {""}
+    assert {command for child, command in found.items() if _command(child) == command} <= {""}
     assert str(space) not in Path("/proc/self/mountinfo").read_text()
     assert list(space.iterdir()) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["app.tar"]

@@ -43,9 +43,25 @@ def short_key(key: str) -> str:
 
 def limit_sentence(limit: LimitReport) -> str:
     """`max-bloat: 40.0 %, limit 30.0 %`, and the packages to look at."""
-    measured, allowed = (
-        size(int(figure)) if limit.unit == "bytes" else percent(figure) for figure in (limit.measured, limit.limit)
-    )
+    measured, allowed = _apart(limit)
     named = ", ".join(map(short_key, limit.packages[:NAMED]))
     more = f" and {len(limit.packages) - NAMED} more" if len(limit.packages) > NAMED else ""
     return f"{limit.name}: {measured}, limit {allowed}" + (f"; see {named}{more}" if named else "")
+
+
+def _apart(limit: LimitReport) -> tuple[str, str]:
+    """Return both figures, with as many digits as tell them apart: a limit of 30.0 % is not exceeded by 30.0 %."""
+    figures = (limit.measured, limit.limit)
+    measured, allowed = (size(int(figure)) if limit.unit == "bytes" else percent(figure) for figure in figures)
+    if measured != allowed or limit.measured == limit.limit:
+        return measured, allowed
+    if limit.unit == "bytes":
+        return f"{limit.measured:,.0f} bytes", f"{limit.limit:,.0f} bytes"
+    digits = next(
+        (digits for digits in range(2, 15) if _percent(figures[0], digits) != _percent(figures[1], digits)), 15
+    )
+    return _percent(figures[0], digits), _percent(figures[1], digits)
+
+
+def _percent(ratio: float, digits: int) -> str:
+    return f"{100 * ratio:.{digits}f} %"
