@@ -25,8 +25,14 @@ _FILES: Mapping[str, bytes | str | None] = {
     **{
         f"/w/{name}": name
         for name in """read target behind stat lstat access chmod owner times old gone cut linked replaced replacement
-            path append mapped xattr dir/at dir/sub/x listed/x spawned state""".split()
+            path append mapped xattr dir/at dir/sub/x listed/x spawned state changed-to/y own/x newer inside again
+            numbered moved rubbish watched dir/made jail/opened jail/looked jail/far/opened int80""".split()
     },
+    "/w/by-name": Path("/bin/sh").read_bytes(),
+    "/w/by-descriptor": Path("/bin/sh").read_bytes(),
+    "/w/jail/link": Link("/far"),
+    "/w/there": None,
+    "/w/left": None,
     "/w/script": "#!/bin/sh\nexit 0\n",
     "/w/link": Link("target"),
     "/w/read-link": Link("nowhere"),
@@ -35,7 +41,8 @@ _FILES: Mapping[str, bytes | str | None] = {
 }
 
 _PROGRAM = """
-import mmap, os, sys
+import ctypes, errno, mmap, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
 os.chdir("/w")
 def tried(do, *arguments):
     try: do(*arguments)
@@ -52,9 +59,51 @@ at = os.open("dir", os.O_PATH); os.close(os.open("sub/x", os.O_RDONLY, dir_fd=at
 os.listdir("listed"); os.chdir("entered"); os.chdir("/w")
 tried(open, "missing")
 os.waitpid(os.posix_spawn("/w/script", ["script"], {}), 0)
-if os.fork() == 0: os.close(os.open("spawned", os.O_RDONLY)); os._exit(0)
-os.wait()
+def child(do, *arguments):
+    if os.fork() == 0:
+        try: do(*arguments)
+        finally: os._exit(1)
+    os.wait()
+child(open, "spawned")
+os.fchdir(os.open("changed-to", os.O_RDONLY)); open("y").close(); os.chdir("/w")
+how = (ctypes.c_uint64 * 3)(0, 0, 0x10)  # RESOLVE_IN_ROOT
+libc.syscall(437, at, b"/../made", how, 24)
+libc.syscall(437, -100, b"newer", (ctypes.c_uint64 * 3)(), 24)
+again = os.open("again", os.O_PATH); os.close(os.open(f"/proc/self/fd/{again}", os.O_RDONLY))
+tried(os.open, f"/proc/{os.getpid()}/cwd/numbered", os.O_RDONLY)
+os.rename("moved", "moved-away"); open("moved-away").close()
+os.unlink("rubbish"); tried(os.mkdir, "there"); os.rmdir("left")
+os.symlink("/w/inside", "made-link"); open("made-link").close()
+libc.inotify_add_watch(libc.inotify_init(), b"watched", 2)
+words = (ctypes.c_char_p * 4)(b"sh", b"-c", b"exit 0", None)
+child(libc.execveat, -100, b"by-name", words, None, 0)
+child(libc.execveat, os.open("by-descriptor", os.O_PATH), b"", words, None, 0x1000)
+def jailed():
+    os.chroot("jail"); os.chdir("/"); open("/opened").close(); os.stat("looked"); open("/link/opened").close()
+child(jailed)
+print(errno.errorcode[ctypes.get_errno() if libc.syscall(425, 8, ctypes.create_string_buffer(120)) < 0 else 0])
 """
+
+_MACHINE_CODE = """
+def run(code, *names):
+    page = mmap.mmap(-1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40, 7)  # MAP_32BIT
+    start = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    for number, name in enumerate(names, 1):
+        page[128 * number : 128 * number + len(name) + 1] = name + b"\\0"
+        code = code.replace(f"name{number}", (start + 128 * number).to_bytes(4, "little").hex())
+    code = bytes.fromhex(code)
+    page[: len(code)] = code
+    ctypes.CFUNCTYPE(ctypes.c_int)(start)()
+# push rbx; mov eax, 5 (open); mov ebx, name1; xor ecx, ecx; int 0x80; pop rbx; ret
+run("53 b805000000 bb name1 31c9 cd80 5b c3", b"int80")
+# clone(CLONE_VM | CLONE_SIGHAND | CLONE_VFORK | CLONE_THREAD), ret; in the thread, which shares no working directory:
+# chdir(name1), open(name2, O_RDONLY), exit(0)
+run("b838000000 bf00490100 31f6 31d2 4d31d2 4d31c0 0f05 85c0 7401 c3"
+    "b850000000 bf name1 0f05 b802000000 bf name2 31f6 0f05 31ff b83c000000 0f05", b"own", b"x")
+open("read").close()
+"""
+"""Without a compiler: what only a 32-bit program would do, or one that knows nothing of the C library's threads."""
+_X86_64 = os.uname().machine == "x86_64"
 
 _ANY = set(Action)
 _KINDS: Mapping[str, tuple[str, set[Action]]] = {
@@ -84,35 +133,65 @@ _KINDS: Mapping[str, tuple[str, set[Action]]] = {
     "renamed": ("old", _ANY),
     "hard link made": ("linked", _ANY),
     "replaced": ("replaced", _ANY),
+    "deleted": ("rubbish", _ANY),
+    "directory made that was there": ("there", _ANY),
+    "directory deleted": ("left", _ANY),
     "looked for, not there": ("missing", {Action.OPENED, Action.LOOKED_UP}),
+    "watched by `inotify`": ("watched", {Action.LOOKED_UP}),
+    "opened after `fchdir`": ("changed-to/y", {Action.OPENED}),
+    "opened by `openat2`": ("newer", {Action.OPENED}),
+    "opened by `openat2` with a root of its own": ("dir/made", {Action.OPENED}),
+    "opened through `/proc/self/fd`": ("again", {Action.OPENED}),
+    "opened through `/proc/PID/cwd`": ("numbered", {Action.OPENED}),
+    "opened through a link that the run made": ("inside", {Action.OPENED}),
+    "renamed, then opened by its new name": ("moved", _ANY),
+    "executed by `execveat`": ("by-name", {Action.EXECUTED}),
+    "executed by its descriptor": ("by-descriptor", {Action.EXECUTED}),
+    "opened after `chroot`": ("jail/opened", {Action.OPENED}),
+    "opened after `chroot` through a link": ("jail/far/opened", {Action.OPENED}),
+    "`stat` after `chroot`": ("jail/looked", {Action.LOOKED_UP}),
 }
+_KINDS_OF_X86_64: Mapping[str, tuple[str, set[Action]]] = {
+    "opened by a 32-bit call": ("int80", {Action.OPENED}),
+    "opened by a thread with a directory of its own": ("own/x", {Action.OPENED}),
+}
+_REFUSED = "asked of io_uring"
+"""Answered "not implemented", so that the program takes another way."""
 
 
-def _seen(tracer: str, scratch: Path) -> dict[str, bool]:
+def _seen(tracer: str, scratch: Path) -> dict[str, str]:
     recorder: tracers.Tracing = tracers.choose(tracer).Recorder()
     root = scratch / "root"
-    runtime.unpack(tree_of({**sandbox.python_files("mmap"), **_FILES}), root)
+    runtime.unpack(tree_of({**sandbox.python_files("ctypes, errno, mmap"), **_FILES}), root)
     outcome = sandbox.engine("embedded").run(_container(), root, scratch, recorder)
-    assert (outcome.exit, outcome.stderr) == (0, b"")
+    assert (outcome.exit, outcome.stderr) == (0, b""), outcome.stderr
     accesses = {(posixpath.normpath(access.path).removeprefix("/w/"), access.action) for access in recorder.accesses()}
     through = {(f"dir/{path.removeprefix('way/')}", action) for path, action in accesses if path.startswith("way/")}
     followed = {("target", action) for path, action in accesses if path == "link"}
     accesses |= through | (followed if tracer == "seccomp" else set())  # the tree follows its links later
-    return {kind: any((name, action) in accesses for action in actions) for kind, (name, actions) in _KINDS.items()}
+    seen = {kind: any((name, action) in accesses for action in actions) for kind, (name, actions) in _kinds().items()}
+    told = {kind: "yes" if there else "no" for kind, there in seen.items()}
+    return {**told, _REFUSED: {b"ENOSYS\n": "refused"}.get(outcome.stdout, "no")}
+
+
+def _kinds() -> Mapping[str, tuple[str, set[Action]]]:
+    """Those that this machine can do."""
+    if sandbox.in_chroot():  # a container started inside a chroot may not change its root: it could leave it
+        return {kind: what for kind, what in _KINDS.items() if "chroot" not in kind}
+    return {**_KINDS, **_KINDS_OF_X86_64} if _X86_64 else _KINDS
 
 
 def _container() -> Container:
-    return replace(
-        python(_PROGRAM, directory="/"), argv=(os.path.realpath(sys.executable), "-I", "-S", "-B", "-c", _PROGRAM)
-    )
+    code = _PROGRAM + (_MACHINE_CODE if _X86_64 else "")
+    return replace(python(code, directory="/"), argv=(os.path.realpath(sys.executable), "-I", "-S", "-B", "-c", code))
 
 
-def _documented(tracer: str) -> dict[str, bool]:
+def _documented(tracer: str) -> dict[str, str]:
     lines = [line.strip("|").split("|") for line in _DOCUMENT.read_text().splitlines() if line.startswith("|")]
     rows = [[cell.strip() for cell in line] for line in lines]
     head = next(row for row in rows if row[0] == "access")
     column = head.index(f"`{tracer}`")
-    return {row[0]: row[column] == "yes" for row in rows if row[0] in _KINDS}
+    return {row[0]: row[column] for row in rows if row[0] in {*_kinds(), _REFUSED}}
 
 
 @pytest.mark.sandbox

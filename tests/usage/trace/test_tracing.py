@@ -83,6 +83,11 @@ def _accesses(engine: Engine, code: str, scratch: Path) -> set[tuple[str, Action
         ("open(b'/tmp/\\xff', 'w')", ("/tmp/\udcff", _O)),
         ("quiet(open, '/' + 'x/' * 1500 + 'long')", ("/" + "x/" * 1500 + "long", _O)),
         ("open('/proc/self/cwd/f')", ("/tmp/w/f", _O)),
+        ("open(f'/proc/{os.getpid()}/cwd/f')", ("/tmp/w/f", _O)),
+        ("libc.syscall(437, os.open('sub', 0), b'/../g', (ctypes.c_uint64 * 3)(0, 0, 16), 24)", ("/tmp/w/sub/g", _O)),
+        ("libc.syscall(437, os.open('/', 0), b'/../z', (ctypes.c_uint64 * 3)(0, 0, 16), 24)", ("/z", _O)),
+        ("os.rename('sub', 'moved'); quiet(open, 'moved/g')", ("/tmp/w/sub/g", _O)),
+        ("os.rename('sub', 'n'); os.rename('n', 'sub'); open('sub/g')", ("/tmp/w/sub/g", _O)),
         ("os.symlink('/usr/share', 's'); quiet(open, 's/behind')", ("/usr/share/behind", _O)),
         ("quiet(open, 's/x'); os.symlink('/usr/share', 's'); quiet(open, 's/x')", ("/usr/share/x", _O)),
         ("libc.inotify_add_watch(libc.inotify_init(), b'/c/watched', 2)", ("/c/watched", _L)),
@@ -95,6 +100,44 @@ def test_every_way_to_name_a_file_is_recorded(
 ) -> None:
     accesses = _accesses(engine, code, tmp_path)
     assert expected in accesses, sorted(path for path, _ in accesses if not path.startswith(sys.base_prefix))
+
+
+def test_what_a_program_without_a_name_is_interpreted_by_is_recorded(engine: Engine, tmp_path: Path) -> None:
+    code = """
+def execute(descriptor):
+    if os.fork() == 0:
+        os.dup2(os.open("/dev/null", os.O_RDWR), 1)
+        libc.execveat(descriptor, b"", (ctypes.c_char_p * 2)(b"x"), (ctypes.c_char_p * 1)(), 0x1000)
+        os._exit(1)
+    assert os.wait()[1] == 0
+def written(name, content):
+    open(name, "wb").write(content); os.chmod(name, 0o755)
+    descriptor = os.open(name, os.O_RDONLY); os.set_inheritable(descriptor, True); os.unlink(name)
+    return descriptor
+cat = open("/bin/cat", "rb").read()
+execute(written("program", cat))
+if os.path.exists("/proc/self/fd"):  # there is none in a chroot
+    execute(written("script", b"#!/bin/cat\\n"))
+    memory = os.memfd_create("m"); os.write(memory, cat)
+    descriptor = os.open(f"/proc/self/fd/{memory}", os.O_RDONLY); os.close(memory); execute(descriptor)
+"""
+    accesses = _accesses(engine, code, tmp_path)
+    assert ("/tmp/w/program", _X) in accesses
+    assert sandbox.in_chroot() or {("/tmp/w/script", _X), ("/bin/cat", _X)} <= accesses
+    assert any("/ld-linux" in path and action is _X for path, action in accesses)
+    assert not any("memfd" in path and action is _X for path, action in accesses)
+
+
+def test_links_under_another_root_lead_to_files_below_it(engine: Engine, tmp_path: Path) -> None:
+    if sandbox.in_chroot():
+        pytest.skip("a container started inside a chroot may not change its root: it could leave it")
+    code = """
+os.symlink("/two", "sub/one"); os.symlink("three/../g", "sub/two"); os.mkdir("sub/three")
+os.chroot("sub"); os.chdir("/three"); open("../one"); quiet(open, "/../one/none")
+"""
+    accesses = _accesses(engine, code, tmp_path)
+    below = {path.removeprefix("/tmp/w/sub/") for path, action in accesses if action is _O}
+    assert {"three/../one", "one", "two", "g", "../one/none", "g/none"} <= below
 
 
 def test_names_under_another_root_are_those_of_the_image(engine: Engine, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from mlbloat.usage.trace.owner import looked_up
 
 _AT_FDCWD = 0xFFFFFF9C
 _DELETED = b" (deleted)"
-_OWN_LINK = re.compile(rb"/proc/(?:self|thread-self)/(cwd|root|exe|fd/\d+)(/.*)?", re.DOTALL)
+_PROCESS_LINK = re.compile(rb"/proc/(self|thread-self|\d+)/(cwd|root|exe|fd/\d+)(/.*)?", re.DOTALL)
 _MAX_MADE_LINKS = 100_000
 
 
@@ -29,17 +29,34 @@ class Names:
     def absolute(self, process: int, directory: int, name: bytes) -> bytes | None:
         """Return a name as an absolute path in the container; None when it has none."""
         if name.startswith(b"/"):
-            if name.startswith(b"/proc/") and (own := _OWN_LINK.fullmatch(name)):
-                there = self._link(process, own[1])
-                return None if there is None else there + (own[2] or b"")
+            if name.startswith(b"/proc/") and (found := _PROCESS_LINK.fullmatch(name)):
+                # Numbers are those of the container, so they are looked up in its own /proc.
+                whose = b"root/proc/%s/" % found[1] if found[1].isdigit() else b""
+                there = self._link(process, whose + found[2])
+                return None if there is None else there + (found[3] or b"")
             if not self.roots_differ:
                 return name
             root = self._link(process, b"root")
             return name if root in (None, b"/") else (root or b"") + name
-        base = self._link(
-            process, b"cwd" if directory & 0xFFFFFFFF == _AT_FDCWD else b"fd/%d" % (directory & 0x7FFFFFFF)
-        )
+        base = self._link(process, base_of(directory))
         return None if base is None else base.rstrip(b"/") + b"/" + name
+
+    def below(self, process: int, root: bytes, directory: int, name: bytes) -> tuple[bytes, bytes] | None:
+        """Return where a root is that holds for one call or process, and a name as an absolute path below it.
+
+        `root` is an entry of /proc/PID. None for what lies outside of that root, for the container's own root, and for
+        what cannot be read.
+        """
+        own = root == base_of(directory)
+        there = self._link(process, root)
+        if there is None or (there == b"/" and not own):
+            return None
+        if name.startswith(b"/") or own:
+            return there.rstrip(b"/"), b"/" + name
+        base = self._link(process, base_of(directory))
+        if base is None or not (base + b"/").startswith(there + b"/"):
+            return None
+        return there, base[len(there) :] + b"/" + name
 
     def descriptor(self, process: int, number: int) -> bytes | None:
         """Return the path of an open file."""
@@ -62,11 +79,12 @@ class Names:
         if len(self._links) < _MAX_MADE_LINKS:
             self._links[posixpath.normpath(path)] = target
 
-    def moved(self, old: bytes, new: bytes) -> None:
-        """Follow a link that gets its final name by renaming, as tools do to replace one at once."""
+    def moved(self, old: bytes, new: bytes) -> bool:
+        """Follow a link that gets its final name by renaming, as tools do to replace one at once; False for others."""
         target = self._links.pop(posixpath.normpath(old), None) if self._links else None
-        if target is not None:
+        if target is not None and target != posixpath.normpath(new):
             self._links[posixpath.normpath(new)] = target
+        return target is not None
 
     def behind_links(self, path: bytes) -> bytes | None:
         """Return a path with the links that the run made followed; None when it passes none."""
@@ -74,6 +92,11 @@ class Names:
             return None
         followed = _follow(self._links, posixpath.normpath(path))
         return None if followed == posixpath.normpath(path) else followed
+
+
+def base_of(directory: int) -> bytes:
+    """Return the entry of /proc/PID that leads to where relative names start."""
+    return b"cwd" if directory & 0xFFFFFFFF == _AT_FDCWD else b"fd/%d" % (directory & 0x7FFFFFFF)
 
 
 def _readlink(process: int, what: bytes) -> bytes:

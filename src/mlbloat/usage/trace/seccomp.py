@@ -19,10 +19,10 @@ from mlbloat.runtime import Means, kernel_version
 from mlbloat.usage.trace.calls import BY_NUMBER, CALLS, CONNECT, CWD, NAMES, TIMERS, Call
 from mlbloat.usage.trace.interpreters import MAX_INTERPRETERS
 from mlbloat.usage.trace.memory import Memory
-from mlbloat.usage.trace.names import Names
+from mlbloat.usage.trace.names import Names, base_of
 from mlbloat.usage.trace.notes import MAX_ACCESSES, Notes
 from mlbloat.usage.trace.outside import ADDRESS_BYTES, Attempts
-from mlbloat.usage.trace.root import Root
+from mlbloat.usage.trace.root import Root, passed
 
 name = "seccomp"
 
@@ -46,6 +46,11 @@ _IDENTITY = struct.Struct("=Q")
 _JOIN_SECONDS = 20.0
 _NICENESS = -15
 _AT_FDCWD = 0xFFFFFF9C
+_AT_EMPTY_PATH = 0x1000
+_HOW = struct.Struct("=QQQ")
+"""struct open_how: flags, mode, resolve."""
+_RESOLVE_IN_ROOT = 0x10
+_MEMORY_FILE = b"/memfd:"
 
 
 _RECEIVING_ENDS = kernel_version() >= (6, 11)
@@ -216,7 +221,7 @@ class Recorder:
             and len(call.paths) == 1
             and call.paths[0][1] in (0, 1)
             and call.action in (Action.OPENED, Action.LOOKED_UP)
-            and name != "chroot"
+            and name not in ("chroot", "openat2")
         }
 
     def _note_call(self, notification: bytearray, listener: int) -> None:
@@ -242,8 +247,11 @@ class Recorder:
             return
         paths = [self._path(thread, arguments, place, call, listener, identity) for place in call.paths]
         if call.action is Action.EXECUTED:
+            if name == "execveat" and not paths[0] and arguments[4] & _AT_EMPTY_PATH:
+                self._execute_open_file(thread, arguments[0], listener, identity)
+            else:
+                self._interpreters(thread, paths[0], listener, identity)
             self._memory.forget(thread)
-            self._interpreters(thread, paths[0], listener, identity)
         elif call.action is Action.CHANGED:
             self._follow_links(name, thread, arguments, paths)
         elif name == "chroot":
@@ -254,17 +262,27 @@ class Recorder:
         """Note what the kernel will open itself to execute a program: no system call shows it."""
         if path is None or path in self._executed:
             return
-        program = path
+        if self._follow(thread, self._root.interpreter(thread, path), listener, identity):
+            self._executed.add(path)
+
+    def _execute_open_file(self, thread: int, number: int, listener: int, identity: int) -> None:
+        path = self._names.descriptor(thread, number)
+        if path is not None and not path.startswith(_MEMORY_FILE):
+            self._add(path, Action.EXECUTED, listener, identity)
+        self._follow(thread, self._root.interpreter_of(thread, number & 0x7FFFFFFF), listener, identity)
+
+    def _follow(self, thread: int, interpreter: bytes, listener: int, identity: int) -> bool:
+        """Note an interpreter, and its own; False when a signal took the call back: it comes again."""
         for _ in range(MAX_INTERPRETERS):
-            interpreter = self._root.interpreter(thread, path)
-            if not interpreter:
-                break
-            path = self._names.absolute(thread, _AT_FDCWD, interpreter)
+            path = self._names.absolute(thread, _AT_FDCWD, interpreter) if interpreter else None
             if path is None:
                 break
             if not self._add(path, Action.EXECUTED, listener, identity):
-                return  # a signal took the call back; when it comes again, this is to be noted
-        self._executed.add(program)
+                return False
+            if self._names.roots_differ:
+                path = self._add_below(thread, b"root", (_AT_FDCWD, interpreter), Action.EXECUTED, listener, identity)
+            interpreter = self._root.interpreter(thread, path) if path else b""
+        return True
 
     def _look_at_all(self) -> None:
         """From now on the same name may mean another file: nothing that was noted may be passed over."""
@@ -282,11 +300,33 @@ class Recorder:
             self._unread += text is None
             return None
         path: bytes | None = text
+        start = _AT_FDCWD if directory == CWD else arguments[directory]
+        if call.name == "openat2" and self._is_in_root(thread, arguments):
+            return self._add_below(thread, base_of(start), (start, text), call.action, listener, identity)
         if text[0] != 0x2F or self._names.roots_differ or text.startswith(b"/proc/"):
-            path = self._names.absolute(thread, _AT_FDCWD if directory == CWD else arguments[directory], text)
+            path = self._names.absolute(thread, start, text)
         if path is not None:
             self._add(path, call.action, listener, identity)
+            if self._names.roots_differ:
+                return self._add_below(thread, b"root", (start, text), call.action, listener, identity) or path
         return path
+
+    def _is_in_root(self, thread: int, arguments: list[int]) -> bool:
+        how = self._memory.content(thread, arguments[2], _HOW.size)
+        return len(how) == _HOW.size and bool(_HOW.unpack(how)[2] & _RESOLVE_IN_ROOT)
+
+    def _add_below(
+        self, thread: int, root: bytes, named: tuple[int, bytes], action: Action, listener: int, identity: int
+    ) -> bytes | None:
+        """Note what a name means below another root than the container's, link by link; return where it leads."""
+        below = self._names.below(thread, root, *named)
+        if below is None:
+            return None
+        there, path = below
+        for step in passed(thread, root, path):
+            path = step
+            self._add(there + step, action, listener, identity)
+        return there + path
 
     def _add(self, path: bytes, action: Action, listener: int, identity: int) -> bool:
         """Note a path; False when its call is no longer there, so that what was read may be another process's."""
@@ -309,4 +349,8 @@ class Recorder:
                 self._names.made_link(paths[0], target)
                 self._look_at_all()
         elif name in ("rename", "renameat", "renameat2") and paths[0] and paths[1]:
-            self._names.moved(paths[0], paths[1])
+            old, new = paths[0], paths[1]
+            if not self._names.moved(old, new) and self._root.is_directory(thread, old):
+                # What lies in it keeps its old name in the image.
+                self._names.made_link(new, old)
+                self._look_at_all()
