@@ -2,9 +2,9 @@
 
 import argparse
 
-from bench import packages, reach, scan, size, slim, trace
+from bench import levels, packages, reach, scan, size, slim, trace
 
-BENCHMARKS = (trace, scan, size, reach, packages, slim)
+BENCHMARKS = (trace, scan, size, reach, packages, slim, levels)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ Mechanical are the interpreters that the kernel opens itself, the links that lea
 links, which weigh nothing. No static reach, no rule, no package.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,29 @@ class Proof:
     """What the run does not meet of its own expectations on the reduced tree."""
     files: tuple[int, int]
     """Of the image, and of the reduced tree."""
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """What it did not do or say as before; numbers may differ, which are times, ports and random.
+
+        Of a service only its answers count: its log has no order that can be relied on.
+        """
+        was, now = self.original, self.again
+        found = [] if was.exit == now.exit else [f"exit status is {now.exit}, was {was.exit}"]
+        streams = [] if was.steps else [("stdout", was.stdout, now.stdout)]
+        if len(was.steps) != len(now.steps):
+            found.append(f"{len(now.steps)} steps, were {len(was.steps)}")
+        for before, after in zip(was.steps, now.steps, strict=False):
+            what = f"{before.kind} {before.what}"
+            outcomes = [(step.kind, step.status, step.failure) for step in (before, after)]
+            found += [] if outcomes[0] == outcomes[1] else [f"{what}: {outcomes[1]}, was {outcomes[0]}"]
+            streams.append((what, before.body, after.body))
+        found += [f"{what}: {late!r}, was {early!r}" for what, early, late in streams if _text(early) != _text(late)]
+        return tuple(found)
+
+
+def _text(output: bytes) -> bytes:
+    return re.sub(rb"[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?", b"0", output)
 
 
 def reduced(tree: FileTree, config: ImageConfig, records: tuple[RunRecord, ...]) -> FileTree:
