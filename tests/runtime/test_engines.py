@@ -1,12 +1,12 @@
 """Containers that really run. The embedded engine must work wherever the tests run; runc where it is installed."""
 
-import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -16,6 +16,7 @@ from mlbloat.model.container import Container, Outcome
 from mlbloat.runtime import Engine, embedded, process
 from mlbloat.usage.trace.seccomp import Recorder
 from tests.support import sandbox
+from tests.support.interrupts import interrupted, time_is_over_after
 from tests.support.leftovers import Leftovers, below, control_groups
 from tests.support.sandbox import HOST, container, python
 
@@ -121,12 +122,9 @@ def test_time_over_ends_everything(
     engine: Engine, tmp_path: Path, leftovers: Leftovers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "GRACE_SECONDS", 0.5)
-    started = time.monotonic()
-    outcome = _run(
-        engine, python("import time; print('x', flush=True); time.sleep(600)", timeout_seconds=3.0), tmp_path
-    )
+    time_is_over_after(b"x\n", monkeypatch)
+    outcome = _run(engine, python("import time; print('x', flush=True); time.sleep(600)"), tmp_path)
     assert (outcome.timed_out, outcome.stdout, outcome.exit >= 128) == (True, b"x\n", True)
-    assert time.monotonic() - started < 300
     leftovers.check()
 
 
@@ -134,7 +132,8 @@ def test_a_daemon_that_ignores_sigterm_is_ended_too(
     engine: Engine, tmp_path: Path, leftovers: Leftovers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "GRACE_SECONDS", 0.5)
-    outcome = _run(engine, python(_FORKS_AND_IGNORES_SIGTERM, timeout_seconds=4.0), tmp_path)
+    time_is_over_after(b"ready\n", monkeypatch)
+    outcome = _run(engine, python(_FORKS_AND_IGNORES_SIGTERM), tmp_path)
     assert (outcome.timed_out, outcome.stdout) == (True, b"ready\n")
     leftovers.check()
 
@@ -148,11 +147,27 @@ def test_a_daemon_ends_with_the_command_that_started_it(engine: Engine, tmp_path
 
 
 def test_an_interrupt_leaves_nothing(engine: Engine, tmp_path: Path, leftovers: Leftovers) -> None:
-    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted(tmp_path):
         _run(engine, python(_FORKS_AND_IGNORES_SIGTERM, timeout_seconds=60), tmp_path)
-    timer.join()
+    leftovers.check()
+
+
+def test_an_interrupt_while_the_launcher_is_started_leaves_nothing(
+    engine: Engine, tmp_path: Path, leftovers: Leftovers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded.isolations()  # by a launcher of its own
+    started = []
+    popen = subprocess.Popen
+
+    def start_and_interrupt(*arguments: Any, **options: Any) -> "subprocess.Popen[bytes]":
+        started.append(popen(*arguments, **options))
+        signal.raise_signal(signal.SIGINT)
+        return started[-1]
+
+    monkeypatch.setattr(process, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": start_and_interrupt}))
+    with pytest.raises(KeyboardInterrupt):
+        _run(engine, python("print('never')"), tmp_path)
+    assert [each.returncode is not None for each in started] == [True]
     leftovers.check()
 
 

@@ -1,10 +1,8 @@
 """Engines that start containers themselves: the same conditions, services and ends as with our own."""
 
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +20,7 @@ from mlbloat.runtime.embedded import spec_of
 from mlbloat.usage.trace import tracers
 from mlbloat.usage.trace.fanotify import Recorder
 from tests.support import sandbox
+from tests.support.interrupts import interrupted, time_is_over_after
 from tests.support.leftovers import Leftovers, gone
 from tests.support.sandbox import container
 from tests.support.trees import tree_of
@@ -187,18 +186,16 @@ def test_time_over_ends_everything(
     engine: Engine, rootfs: Path, tmp_path: Path, leftovers: Leftovers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "GRACE_SECONDS", 0.5)
-    outcome = engine.run(_sh(_IGNORES_SIGTERM, timeout_seconds=4.0), rootfs, tmp_path)
+    time_is_over_after(b"ready\n", monkeypatch)
+    outcome = engine.run(_sh(_IGNORES_SIGTERM), rootfs, tmp_path)
     assert (outcome.timed_out, outcome.stdout) == (True, b"ready\n")
     leftovers.check()
 
 
 @pytest.mark.engine
 def test_an_interrupt_leaves_nothing(engine: Engine, rootfs: Path, tmp_path: Path, leftovers: Leftovers) -> None:
-    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted(tmp_path):
         engine.run(_sh(_IGNORES_SIGTERM, timeout_seconds=120), rootfs, tmp_path)
-    timer.join()
     leftovers.check()
 
 

@@ -1,10 +1,14 @@
 """Services that really run: asked from inside their network, by us, whatever the engine and its isolation."""
 
+import os
 import socket
+import struct
 import sys
-from collections.abc import Iterator
+import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,9 +17,11 @@ from mlbloat.errors import RunError
 from mlbloat.model.conditions import Conditions, Mount
 from mlbloat.model.container import Container, Outcome
 from mlbloat.model.workload import Exec, Expect, Ready, Request, Service, Stop
-from mlbloat.runtime import Engine, embedded
+from mlbloat.runtime import Engine, embedded, service
+from mlbloat.runtime.exchange import exchange, reached
 from mlbloat.usage.trace.seccomp import Recorder
 from tests.support import sandbox
+from tests.support.ports import free_port
 from tests.support.sandbox import HOST, container, python
 from tests.support.trees import tree_of
 
@@ -133,10 +139,22 @@ def test_a_service_that_ends_early_is_said_to(engine: Engine, tmp_path: Path) ->
     assert (outcome.exit, outcome.stdout) == (9, b"no configuration\n")
 
 
-def test_a_service_that_never_gets_ready_is_ended(engine: Engine, tmp_path: Path) -> None:
-    ready = Ready(http=f"{_URL}/none", timeout_seconds=6)
+def test_a_service_that_never_gets_ready_is_ended(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time is over once it has answered that it is not ready, however long that takes."""
+    clock = SimpleNamespace(monotonic=time.monotonic)
+
+    def exchange_and_wait(*arguments: Any) -> tuple[int, bytes]:
+        answer = exchange(*arguments)
+        clock.monotonic = lambda: time.monotonic() + 86_400
+        return answer
+
+    monkeypatch.setattr(service, "time", clock)
+    monkeypatch.setattr(service, "exchange", exchange_and_wait)
+    ready = Ready(http=f"{_URL}/none", timeout_seconds=60)
     outcome = _run(engine, Service(ready=ready, requests=(Request(url=_URL),), stop=_STOP), tmp_path)
-    assert [step.failure for step in outcome.steps] == ["it was not ready within 6 seconds: status 404"]
+    assert [step.failure for step in outcome.steps] == ["it was not ready within 60 seconds: status 404"]
     assert outcome.exit == 3
 
 
@@ -154,22 +172,16 @@ def test_a_service_that_ignores_its_signal_is_killed_and_said_to(engine: Engine,
     assert [flag for flag in outcome.flags if "did not end within 0.2 seconds after SIGTERM and was killed" in flag]
 
 
-@pytest.fixture
-def free_port() -> Iterator[int]:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = int(server.getsockname()[1])
-    yield port
-
-
 def test_a_service_that_is_stopped_at_once_has_been_started(engine: Engine, tmp_path: Path) -> None:
     outcome = _run(engine, Service(stop=Stop(signal="TERM", timeout_seconds=0.2)), tmp_path)
     assert outcome.exit == 128 + 9  # no handler yet: it is killed, and by nobody before it ran
 
 
-def test_the_hosts_network_is_reached_when_it_is_asked_for(engine: Engine, tmp_path: Path, free_port: int) -> None:
-    url = f"http://127.0.0.1:{free_port}/"
-    ready = Ready(tcp=("127.0.0.1", free_port), timeout_seconds=60)
-    served = _server(Service(ready=ready, requests=(Request(url=url),), stop=_STOP), free_port)
+def test_the_hosts_network_is_reached_when_it_is_asked_for(engine: Engine, tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/"
+    ready = Ready(tcp=("127.0.0.1", port), timeout_seconds=60)
+    served = _server(Service(ready=ready, requests=(Request(url=url),), stop=_STOP), port)
     outcome = engine.run(replace(served, conditions=Conditions(network="host")), HOST, tmp_path)
     assert [step.status for step in outcome.steps] == [None, 200]
 
@@ -204,6 +216,32 @@ except OSError as error: print(error.strerror)
     outcome = engine.run(replace(python(code), conditions=Conditions(mounts=mounts)), HOST, scratch)
     assert (outcome.stdout, outcome.stderr) == (b"from here\na file\nRead-only file system\n", b"")
     assert (data / "made").exists()
+
+
+def test_a_connection_to_itself_is_no_service() -> None:
+    port = free_port()
+
+    def made(family: int, seconds: float) -> socket.socket:
+        one = socket.socket(family)
+        one.bind(("127.0.0.1", port))  # as the system may choose, where nobody listens
+        return one
+
+    with made(socket.AF_INET, 1) as one:
+        one.connect(("127.0.0.1", port))
+        assert one.getsockname() == one.getpeername()
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert reached(made, ("127.0.0.1", port), 60.0) == "connection refused"
+
+
+def test_what_a_command_wrote_is_kept_although_somebody_holds_its_output() -> None:
+    with service._Output() as output:
+        held = os.dup(output.sink)
+        try:
+            os.write(output.sink, b"x" * 60_000)
+            assert len(output.content()) == 60_000
+            assert not output._thread.is_alive()
+        finally:
+            os.close(held)
 
 
 _SHELL_SERVICE = """

@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +24,7 @@ import bcrypt
 import yaml
 
 from tests.support import engines
+from tests.support.ports import free_port
 
 USER, PASSWORD = "user", "secret"
 
@@ -45,7 +46,7 @@ def running(directory: Path, *, auth: str = "none", tls: bool = False) -> Iterat
 
     With `tls` it speaks HTTPS, and key.pem and certificate.pem are its own.
     """
-    authority = f"127.0.0.1:{_free_port()}"
+    authority = f"127.0.0.1:{free_port()}"
     store = directory / "store"
     config: dict[str, Any] = {
         "version": "0.1",
@@ -83,16 +84,10 @@ def running(directory: Path, *, auth: str = "none", tls: bool = False) -> Iterat
                 process.terminate()
 
 
-def _free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        return int(listener.getsockname()[1])
-
-
 def _wait_for(authority: str, process: subprocess.Popen[bytes], log: Path) -> None:
     host, _, port = authority.partition(":")
-    for _ in range(400):
-        if process.poll() is not None:
-            break
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
         try:
             socket.create_connection((host, int(port)), timeout=1).close()
         except OSError:

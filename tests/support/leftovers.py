@@ -1,6 +1,7 @@
 """What runs must not leave: processes, mounts, descriptors, control groups, files, containers and images of engines."""
 
 import contextlib
+import gc
 import os
 import subprocess
 import time
@@ -21,11 +22,11 @@ _SECONDS = 60.0
 def below(ancestor: int) -> set[int]:
     """Processes that descend from one."""
     parents = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
+    for number in (path.name for path in Path("/proc").iterdir() if path.name.isdigit()):
         try:
-            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+            parents[int(number)] = int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
-            continue
+            continue  # it ended meanwhile
     mine = {ancestor}
     while more := {child for child, parent in parents.items() if parent in mine} - mine:
         mine |= more
@@ -33,8 +34,9 @@ def below(ancestor: int) -> set[int]:
 
 
 def control_groups(runs: Iterable[str]) -> set[str]:
-    """Those of these runs: others may be running on this machine."""
-    return {str(path) for run in runs for path in Path("/sys/fs/cgroup").glob(f"**/mlbloat-{run}")}
+    """Those of these runs: others may be running on this machine, so that groups go while they are looked at."""
+    wanted = {f"mlbloat-{run}" for run in runs}
+    return {f"{here}/{name}" for here, names, _ in os.walk("/sys/fs/cgroup") for name in wanted & set(names)}
 
 
 def in_docker(runs: Iterable[str]) -> set[str]:
@@ -96,6 +98,7 @@ def _mounts_below(directory: Path) -> set[str]:
 
 
 def _state() -> tuple[set[int], int]:
+    gc.collect()  # what earlier tests left open in a cycle is not to be closed between two looks
     return below(os.getpid()), len(list(Path("/proc/self/fd").iterdir()))
 
 

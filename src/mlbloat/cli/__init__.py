@@ -25,6 +25,8 @@ INTERRUPTED = 130
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, a stopped CI job, a closed terminal."""
 
+_AGAIN_SECONDS = 0.01
+
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 """No bug, wherever it happens."""
 
@@ -39,6 +41,8 @@ def main() -> NoReturn:
     for number in _ENDINGS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` and a shell's background jobs have it
             signal.signal(number, _interrupt)
+    signal.signal(signal.SIGALRM, _interrupt)
+    sys.unraisablehook = _again
     for stream in (sys.stdout, sys.stderr):
         # Paths of an image are bytes; one that is not UTF-8 must not end the report. A closed stream is None.
         if isinstance(stream, io.TextIOWrapper):
@@ -100,3 +104,11 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     for ending in _ENDINGS:
         signal.signal(ending, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _again(dropped: "sys.UnraisableHookArgs") -> None:
+    """Interrupt once more when Python dropped that: it does in destructors and callbacks of weak references."""
+    if isinstance(dropped.exc_value, KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+    else:
+        sys.__unraisablehook__(dropped)

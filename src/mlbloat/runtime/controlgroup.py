@@ -1,24 +1,25 @@
 """Limits on memory and processes, and what the kernel did to keep to them. cgroups(7), versions 1 and 2."""
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Iterator, Sequence
 
+from mlbloat.runtime.stopping import cleaned_up
+
 _ROOT = "/sys/fs/cgroup"
-_REMOVE_SECONDS = 2.0
+_REMOVE_SECONDS = 60.0
 
 
 @contextlib.contextmanager
 def limited(name: str, memory_bytes: int, processes: int) -> Iterator[tuple[str, ...]]:
     """Yield directories of control groups with these limits; none where this process may not make them."""
     made: list[str] = []
-    try:
+    with cleaned_up(lambda: _remove(made)):
         with contextlib.suppress(OSError):
             _make(name, memory_bytes, processes, made)
-        yield tuple(made)
-    finally:
-        _remove(made)
+        yield tuple(directory for directory in made if os.path.isdir(directory))
 
 
 def _make(name: str, memory_bytes: int, processes: int, made: list[str]) -> None:
@@ -29,8 +30,8 @@ def _make(name: str, memory_bytes: int, processes: int, made: list[str]) -> None
     for controller, file, value in wanted:
         directory = f"{_ROOT}{controller}/{name}"
         if directory not in made:
+            made.append(directory)  # first: nothing may come between making it and knowing of it
             os.mkdir(directory)
-            made.append(directory)
         with open(f"{directory}/{file}", "w", encoding="ascii") as stream:
             stream.write(str(value))
 
@@ -76,9 +77,7 @@ def _remove(directories: Sequence[str]) -> None:
             try:
                 os.rmdir(directory)
                 break
-            except FileNotFoundError:
-                break
-            except OSError:
-                if time.monotonic() > deadline:
+            except OSError as error:
+                if error.errno not in (errno.EBUSY, errno.ENOTEMPTY) or time.monotonic() > deadline:
                     break
                 time.sleep(0.01)

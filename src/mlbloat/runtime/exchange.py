@@ -1,6 +1,8 @@
 """One HTTP request over a socket that somebody else makes. RFC 9112, by the standard library's client."""
 
+import errno
 import http.client
+import os
 import socket
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -66,12 +68,23 @@ def _connected(make: MakeSocket, address: tuple[str, int], seconds: float) -> so
         made.settimeout(seconds)
         try:
             made.connect(place)
+            _refuse_itself(made)
         except OSError as error:
             made.close()
             last = error
         else:
             return made
     raise last or OSError("no such host")
+
+
+def _refuse_itself(made: socket.socket) -> None:
+    """Raise OSError for a connection to itself.
+
+    It comes about when nobody listens at a port and the system gives just that one to who connects (simultaneous open,
+    RFC 9293). Asked often enough, every port above 32767 answers once.
+    """
+    if made.getsockname() == made.getpeername():
+        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 
 
 def _why(error: Exception) -> str:

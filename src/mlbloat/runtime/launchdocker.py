@@ -7,8 +7,7 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -17,14 +16,15 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from requests import RequestException
 
 from mlbloat.runtime import written
-from mlbloat.runtime.launchforeign import Ended, RefusedError, undisturbed
+from mlbloat.runtime.launchforeign import Ended, RefusedError, until_done
 from mlbloat.runtime.messages import Spec
 from mlbloat.runtime.orders import Others
+from mlbloat.runtime.stopping import undisturbed
 
 _ORDER_SECONDS = 600
-_REMOVAL_SECONDS = 60
-_RETRY_SECONDS = 0.5
 _CHUNK_BYTES = 1 << 20
+_TAR_END_BYTES = 20 << 10
+"""Of a tar, more than the blocks of zeros that say that it is complete: it is written in records of 10 KiB."""
 _HEADER_BYTES = 8
 _REPOSITORY = "mlbloat-run"
 _NOT_BEFORE_START = "0001-"
@@ -98,9 +98,19 @@ class Container:
     def remove(self) -> None:
         if self._mounted is not None:
             self._mounted.close()
-        _until_done(lambda: self._client.remove_container(self._name, v=True, force=True))
+        with contextlib.suppress(DockerException, RequestException):
+            until_done(self._remove_container, APIError)
         if self._imported:
-            _until_done(lambda: self._client.remove_image(self._imported, force=True))
+            with contextlib.suppress(DockerException, RequestException):
+                until_done(self._remove_image, APIError)
+
+    def _remove_container(self) -> None:
+        with contextlib.suppress(NotFound):
+            self._client.remove_container(self._name, v=True, force=True)
+
+    def _remove_image(self) -> None:
+        with contextlib.suppress(NotFound):
+            self._client.remove_image(self._imported, force=True)
 
     def _image(self) -> str:
         """Return the engine's own image when it has it, and volumes hide nothing of it; else one made of the files."""
@@ -206,17 +216,27 @@ def _write(descriptor: int, content: bytes) -> None:
 
 
 def _packed(rootfs: str, signals: contextlib.ExitStack) -> Iterator[bytes]:
-    """Yield a tar of a directory. Once it is complete the engine has the image, and must be let answer."""
+    """Yield a tar of a directory. Once it is complete the engine has the image, and must be let answer.
+
+    So its end is held back until nothing can come between.
+    """
     words = ["tar", "--numeric-owner", "--xattrs", "--xattrs-include=*", "-C", rootfs, "-c", "."]
-    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as packing:
+    end = b""
+    with subprocess.Popen(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as packing:
         try:
             while packing.stdout is not None and (chunk := packing.stdout.read(_CHUNK_BYTES)):
-                yield chunk
+                known = end + chunk
+                end = known[-_TAR_END_BYTES:]
+                if len(known) > _TAR_END_BYTES:  # nothing at all would say that the tar is over
+                    yield known[:-_TAR_END_BYTES]
             if packing.wait():
                 raise RefusedError(f"the image's files cannot be packed: tar ends with status {packing.returncode}")
         finally:
             packing.kill()
     signals.enter_context(undisturbed())
+    yield end
 
 
 @contextlib.contextmanager
@@ -226,24 +246,6 @@ def _as_refusals() -> Iterator[None]:
     except (DockerException, RequestException, OSError) as error:
         text = _line(error)
         raise RefusedError(f"docker says: {text}", "command" if 'exec: "' in text else "engine") from error
-
-
-def _until_done(removal: Callable[[], object]) -> None:
-    """Order a removal until there is nothing to remove: a busy engine refuses one whose container has not ended yet."""
-    end = time.monotonic() + _REMOVAL_SECONDS
-    while True:
-        try:
-            removal()
-        except NotFound:
-            return
-        except APIError:
-            if time.monotonic() > end:
-                return
-            time.sleep(_RETRY_SECONDS)
-        except (DockerException, RequestException):
-            return
-        else:
-            return
 
 
 def _client(spec: Spec) -> APIClient:

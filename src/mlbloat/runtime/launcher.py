@@ -16,12 +16,12 @@ import sys
 import time
 from collections.abc import Iterator
 from functools import partial
-from types import FrameType
 
 from mlbloat.runtime import controlgroup, kernel, launchrunc, rootmount, sandbox
 from mlbloat.runtime.descendants import kill_descendants
 from mlbloat.runtime.messages import Spec, send
 from mlbloat.runtime.orders import obey
+from mlbloat.runtime.stopping import Stopped, cleaned_up, listen, undisturbed
 
 _NAMESPACES = kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
 """All but the network's, and the process namespace, which the next child enters: that one has to be the container."""
@@ -29,10 +29,6 @@ _CHROOT_FLAG = (
     "the container was isolated by chroot alone, because this process may not create namespaces: it shared "
     "the network and the process table of where mlbloat runs, and had no /proc"
 )
-
-
-class Stopped(BaseException):
-    """The one that waits for us is gone, or wants us gone."""
 
 
 def isolations() -> tuple[str, ...]:
@@ -129,20 +125,18 @@ def _child(
     alive, mine = os.pipe()
     if isolation != "chroot":
         kernel.unshare(kernel.CLONE_NEWPID)
-    with _undisturbed():
+    with undisturbed():
         child = os.fork()
         if child == 0:
             os.close(mine)
             controlgroup.enter(groups)
             _be_container(spec, root, isolation, control, flags, alive)
-    try:
+    with cleaned_up(kill_descendants):
         os.close(alive)
         descriptor = kernel.process_descriptor(child)
         send(control, {"child": child}, descriptor)
         os.close(descriptor)
         yield child
-    finally:
-        kill_descendants()
 
 
 def _start_beside(
@@ -157,7 +151,7 @@ def _start_beside(
     stderr: int,
 ) -> int:
     """Start one more command in the container of the process `first`; what is wrong with it goes to its stderr."""
-    with _undisturbed():
+    with undisturbed():
         child = os.fork()
         if child == 0:
             try:
@@ -174,7 +168,8 @@ def _start_beside(
 
 
 def _as_a_child() -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGALRM):
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     kernel.signal_when_parent_dies(signal.SIGKILL)
 
@@ -199,30 +194,14 @@ def reason(error: OSError) -> str:
     return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
 
 
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let no signal come between starting a process and knowing its number."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
-
-
 def exit_status(status: int) -> int:
     """Return a wait status as a shell shows it: 128 + signal number for a signal."""
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Stopped
-
-
 def main() -> None:
     """Run one container; the arguments are the descriptors of the specification, the control and the orders socket."""
-    signal.signal(signal.SIGTERM, _stop)
     kernel.signal_when_parent_dies(signal.SIGTERM)
     control, orders = (socket.socket(fileno=int(argument)) for argument in sys.argv[2:4])
     control.set_inheritable(False)
@@ -232,6 +211,7 @@ def main() -> None:
     if os.getppid() != spec["parent"]:
         return
     try:
+        listen()
         if spec["engine"] == "runc":
             launchrunc.run(spec, control, orders)
         elif spec["engine"] == "embedded":

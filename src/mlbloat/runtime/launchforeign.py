@@ -5,9 +5,8 @@ The process of such a container is not ours. What is ours is its name, so that i
 
 import contextlib
 import os
-import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from socket import socket
 from typing import Literal, Protocol
@@ -15,7 +14,10 @@ from typing import Literal, Protocol
 from mlbloat.runtime import controlgroup, kernel
 from mlbloat.runtime.messages import Spec, send
 from mlbloat.runtime.orders import Others, attend
+from mlbloat.runtime.stopping import cleaned_up
 
+_REMOVAL_SECONDS = 60
+_RETRY_SECONDS = 0.5
 _LATE = (
     "its first file accesses may be missing, because its file system could only be watched once it ran; take --engine "
     "runc for a complete record"
@@ -62,7 +64,7 @@ class Foreign(Protocol):
 
 
 def run(spec: Spec, control: socket, orders: socket, container: Foreign) -> None:
-    with _removed_at_the_end(container):
+    with cleaned_up(container.remove):
         try:
             root = container.create()
             if "events" in spec["means"] and root:
@@ -91,6 +93,20 @@ def run(spec: Spec, control: socket, orders: socket, container: Foreign) -> None
         send(control, {"ended": result.exit, "at": at, "flags": flags})
 
 
+def until_done(removal: Callable[[], object], refusal: type[Exception]) -> None:
+    """Order a removal until the engine does it: a busy one refuses that for a container that has not ended yet."""
+    end = time.monotonic() + _REMOVAL_SECONDS
+    while True:
+        try:
+            removal()
+        except refusal:
+            if time.monotonic() > end:
+                return
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return
+
+
 def _watch(root: str, control: socket) -> None:
     descriptor = kernel.watch_file_system(root)
     send(control, {"listener": "events"}, descriptor)
@@ -108,23 +124,3 @@ def _descriptor(process: int) -> int:
     descriptor = kernel.process_descriptor(child)
     os.waitpid(child, 0)
     return descriptor
-
-
-@contextlib.contextmanager
-def _removed_at_the_end(container: Foreign) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        # Whatever happened, and before anything else may stop us.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        container.remove()
-
-
-@contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Let no signal come between an order to the engine and its answer: what is half made cannot be removed."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))

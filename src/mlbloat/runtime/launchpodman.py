@@ -11,12 +11,13 @@ import subprocess
 from typing import Any
 
 from mlbloat.runtime import kernel, rootmount
-from mlbloat.runtime.launchforeign import Ended, RefusedError, undisturbed
+from mlbloat.runtime.launchforeign import Ended, RefusedError, until_done
 from mlbloat.runtime.messages import Spec
 from mlbloat.runtime.orders import Others
+from mlbloat.runtime.stopping import undisturbed
 
-_ORDER_SECONDS = 120.0
-_END_SECONDS = 30.0
+_ORDER_SECONDS = 300.0
+_END_SECONDS = 120.0
 _ELSEWHERE = ("CONTAINER_HOST", "CONTAINER_CONNECTION")
 """They name a service on another machine, perhaps, where none of our files are."""
 
@@ -29,6 +30,7 @@ class Container:
         self._name = f"mlbloat-{os.path.basename(spec['directory'])}"
         self._environment = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
         self._attached: subprocess.Popen[bytes] | None = None
+        self._created = False
         self._flags: list[str] = []
         self.others: Others = {}
 
@@ -40,7 +42,12 @@ class Container:
         if "events" in spec["means"]:
             rootmount.refuse_copy(root, self._flags)
         _make_directory(root, spec["working_directory"])
-        self._order("create", "--name", self._name, *arguments(spec), "--rootfs", root, *spec["argv"])
+        self._created = True
+        try:
+            self._order("create", "--name", self._name, *arguments(spec), "--rootfs", root, *spec["argv"])
+        except RefusedError:
+            self._created = False
+            raise
         return root
 
     def start(self) -> int:
@@ -63,11 +70,17 @@ class Container:
         return Ended(exit=int(state["ExitCode"]), out_of_memory=bool(state["OOMKilled"]), flags=tuple(self._flags))
 
     def remove(self) -> None:
-        with contextlib.suppress(RefusedError):
-            self._order("rm", "--force", "--time", "0", "--volumes", "--ignore", self._name)
+        if self._created:
+            until_done(self._remove, RefusedError)
+        else:
+            with contextlib.suppress(RefusedError):
+                self._remove()
         if self._attached is not None and self._attached.poll() is None:
             self._attached.kill()
             self._attached.wait()
+
+    def _remove(self) -> None:
+        self._order("rm", "--force", "--time", "0", "--volumes", "--ignore", self._name)
 
     def _state(self) -> dict[str, Any]:
         state: dict[str, Any] = json.loads(self._order("container", "inspect", self._name))[0]["State"]

@@ -7,7 +7,6 @@ ours to wait for.
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import time
@@ -18,13 +17,17 @@ from mlbloat.runtime import controlgroup, kernel, rootmount, sandbox
 from mlbloat.runtime.descendants import kill_descendants
 from mlbloat.runtime.messages import Spec, receive_descriptor, send
 from mlbloat.runtime.orders import obey
+from mlbloat.runtime.stopping import cleaned_up, undisturbed
 
 _SOCKET = "listener"
 _PID_FILE = "pid"
 _PROCESS_FILE = "process.json"
 _LOG = "runc.log"
-_CREATE_SECONDS = 8.0
-_EXEC_SECONDS = 2.0
+_CREATE_SECONDS = 60.0
+_EXEC_SECONDS = 30.0
+_HAND_OVER_SECONDS = 60.0
+_DELETE_SECONDS = 60.0
+_AGAIN_SECONDS = 0.1
 
 
 def run(spec: Spec, control: socket.socket, orders: socket.socket) -> None:
@@ -41,7 +44,7 @@ def run(spec: Spec, control: socket.socket, orders: socket.socket) -> None:
     rootmount.watch(spec, root, flags, control)
     _write_name_files(root, spec)
     os.chdir(spec["directory"])
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening, _deleted_at_the_end(spec):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening, cleaned_up(partial(_delete, spec)):
         listening.bind(_SOCKET)  # relative: the length of a socket's name is limited to 107 bytes
         listening.listen(1)
         listening.settimeout(0.02)
@@ -118,7 +121,7 @@ def _command(spec: Spec, *arguments: str) -> list[str]:
 def _create(spec: Spec, control: socket.socket, listening: socket.socket) -> bool:
     """Create the container; hand the listener over as soon as runc sends it."""
     sent = "calls" not in spec["means"]
-    with _finished(_runc(spec, "create", "--bundle", ".", "--pid-file", _PID_FILE, _name(spec))) as creating:
+    with _creating(spec, listening) as creating:
         while creating.poll() is None:
             # runc may fail before it sends anything: accept() alone would wait for ever.
             sent = sent or _hand_over(listening, control)
@@ -137,10 +140,15 @@ def _create(spec: Spec, control: socket.socket, listening: socket.socket) -> boo
 
 
 @contextlib.contextmanager
-def _finished(creating: "subprocess.Popen[bytes]") -> Iterator["subprocess.Popen[bytes]"]:
+def _creating(spec: Spec, listening: socket.socket) -> Iterator["subprocess.Popen[bytes]"]:
     """Let runc finish what it began, whatever happens: only what is created wholly is deleted wholly."""
+    with undisturbed():
+        creating = _runc(spec, "create", "--bundle", ".", "--pid-file", _PID_FILE, _name(spec))
     try:
         yield creating
+    except BaseException:
+        listening.close()  # with a listener that came too late: whoever waits for its answer gets an error
+        raise
     finally:
         try:
             creating.wait(_CREATE_SECONDS)
@@ -150,18 +158,21 @@ def _finished(creating: "subprocess.Popen[bytes]") -> Iterator["subprocess.Popen
 
 
 def _hand_over(listening: socket.socket, control: socket.socket) -> bool:
-    try:
-        connection, _ = listening.accept()
-    except TimeoutError:
-        return False
-    with connection:
-        connection.settimeout(5)
-        descriptor = receive_descriptor(connection)
-    if descriptor is None:
-        return False
-    send(control, {"listener": "calls"}, descriptor)
-    os.close(descriptor)
-    return True
+    with undisturbed():  # a listener that nobody reads and nobody closes stops its container
+        try:
+            connection, _ = listening.accept()
+        except TimeoutError:
+            return False
+        with connection:
+            connection.settimeout(_HAND_OVER_SECONDS)
+            descriptor = receive_descriptor(connection)
+        if descriptor is None:
+            return False
+        try:
+            send(control, {"listener": "calls"}, descriptor)
+        finally:
+            os.close(descriptor)
+        return True
 
 
 def _last_words() -> str:
@@ -173,13 +184,13 @@ def _last_words() -> str:
     return "nothing"
 
 
-@contextlib.contextmanager
-def _deleted_at_the_end(spec: Spec) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        # Whatever happened, and before anything else may stop us: processes, cgroups and state go.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        # runc takes a process that nobody has waited for as one that still runs.
-        kill_descendants()
-        _runc(spec, "delete", "--force", _name(spec), quiet=True).wait()
+def _delete(spec: Spec) -> None:
+    """Take processes, control groups and state away."""
+    # runc takes a process that nobody has waited for as one that still runs.
+    kill_descendants()
+    end = time.monotonic() + _DELETE_SECONDS
+    state = os.path.join(spec["directory"], "state", _name(spec))
+    while _runc(spec, "delete", "--force", _name(spec), quiet=True).wait():
+        if not os.path.exists(state) or time.monotonic() > end:
+            break
+        time.sleep(_AGAIN_SECONDS)  # the kernel may still be busy with a control group

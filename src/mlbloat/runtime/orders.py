@@ -4,6 +4,7 @@ The other end is service.py, over a socket of its own. Orders come one at a time
 """
 
 import contextlib
+import itertools
 import json
 import os
 import select
@@ -23,9 +24,14 @@ Others = dict[int, Callable[[], object]]
 """Descriptors to watch beside, and what to do when there is something to read."""
 
 
-class Order(TypedDict, total=False):
-    """One of the two."""
+_numbers = itertools.count()
 
+
+class Order(TypedDict, total=False):
+    """One of the two, with a number."""
+
+    number: int
+    """The answer has the same: one that comes too late is not taken for that to the next order."""
     socket: int
     """An address family: answered with a new TCP socket in the container's network."""
     execute: list[str]
@@ -33,8 +39,9 @@ class Order(TypedDict, total=False):
 
 
 class Answer(TypedDict, total=False):
-    """An empty answer comes with the socket."""
+    """An answer with nothing but its number comes with the socket."""
 
+    number: int
     ended: int
     """Exit status of the command."""
     failed: str
@@ -42,12 +49,18 @@ class Answer(TypedDict, total=False):
 
 def ask(orders: socket.socket, order: Order, *descriptors: int) -> tuple[Answer | None, list[int]]:
     """Send an order and wait for its answer; None when the launcher is gone or the time of the socket is over."""
+    number = next(_numbers)
     try:
-        orders.sendmsg([json.dumps(order).encode()], pack_descriptors(*descriptors))
-        data, received = receive_packet(orders)
+        orders.sendmsg([json.dumps({**order, "number": number}).encode()], pack_descriptors(*descriptors))
+        while True:
+            data, received = receive_packet(orders)
+            answer: Answer | None = json.loads(data) if data else None
+            if answer is None or answer["number"] == number:
+                return answer, received
+            for each in received:
+                os.close(each)
     except OSError:
         return None, []
-    return (json.loads(data) if data else None), received
 
 
 def obey(child: int, orders: socket.socket, start: Start, others: Others | None = None) -> int:
@@ -103,6 +116,8 @@ class _Desk:
     def __init__(self, orders: socket.socket, start: Start) -> None:
         self._orders: socket.socket | None = orders
         self._start = start
+        self._number = -1
+        """Of the order that is being done."""
         self._running: tuple[int, int] | None = None
         """Process number and descriptor of the command that was ordered."""
 
@@ -128,6 +143,7 @@ class _Desk:
                 os.close(each)
 
     def _take(self, order: Order, received: list[int]) -> None:
+        self._number = order["number"]
         if "execute" in order:
             process = self._start(order["execute"], received[0], received[1])
             self._running = (process, kernel.process_descriptor(process))
@@ -144,7 +160,8 @@ class _Desk:
     def _answer(self, answer: Answer, *descriptors: int) -> None:
         if self._orders is not None:
             with contextlib.suppress(OSError):  # the one who asked is gone; the run goes on to its end
-                self._orders.sendmsg([json.dumps(answer).encode()], pack_descriptors(*descriptors))
+                numbered = json.dumps({**answer, "number": self._number}).encode()
+                self._orders.sendmsg([numbered], pack_descriptors(*descriptors))
 
     def close(self) -> None:
         if self._running is not None:

@@ -23,6 +23,7 @@ from mlbloat.runtime import kernel, written
 from mlbloat.runtime.listener import Listener
 from mlbloat.runtime.messages import Message, Spec, receive
 from mlbloat.runtime.service import Conversation, refuse_taken_address
+from mlbloat.runtime.stopping import held_back
 
 OUTPUT_LIMIT_BYTES = 16 << 20
 """Of each stream that is kept; the rest is read and thrown away, so that the command never waits for us."""
@@ -32,8 +33,11 @@ SET_UP_SECONDS = 600.0
 """From the launcher's start to the command's: a copy of the image may have to be made."""
 GRACE_SECONDS = 5.0
 """Between asking and forcing."""
-_REMOVAL_SECONDS = 120.0
-"""For another engine to remove a container: it may be busy, and what is not waited for stays."""
+_REMOVAL_SECONDS = 200.0
+"""For a launcher to take away what it made: engines and control groups may be busy, and what is not waited for stays.
+Longer than what each of its own steps may take."""
+_CONVERSATION_SECONDS = 60.0
+"""For what was asked of a service to come to its end after the service's own."""
 
 _LEAST_FREE_BYTES = 1 << 30
 """Of the disk that a run writes to; a run that takes more is ended, before everybody else has none."""
@@ -133,6 +137,7 @@ class _Launch:
         self._container = container
         self._listener = listener
         self._open = contextlib.ExitStack()
+        self._process: subprocess.Popen[bytes] | None = None
         self._serving = contextlib.ExitStack()
         self._child: int | None = None
         self._conversation: Conversation | None = None
@@ -144,39 +149,16 @@ class _Launch:
         self._talking = True
         self._deadline = time.monotonic() + SET_UP_SECONDS
         self._steps = [self._ask_command, self._ask_launcher, self._kill]
-        self._removal_seconds = _REMOVAL_SECONDS if spec["engine"] in ("docker", "podman") else 2 * GRACE_SECONDS
         self._least_free = {place: least_free_bytes(place) for place in spec["disks"]}
         self._full = ""
         self.answer = ""
 
     def __enter__(self) -> Self:
-        self.stdout, self.stderr = _Stream(), _Stream()
-        for stream in (self.stdout, self.stderr):
-            self._open.callback(os.close, stream.source)
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._orders, desk = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._open.enter_context(self._control)
-        self._open.enter_context(self._orders)
-        with theirs, desk, tempfile.TemporaryFile() as told:
-            told.write(json.dumps(self._spec).encode())
-            told.seek(0)
-            descriptors = (told.fileno(), theirs.fileno(), desk.fileno())
-            package = str(Path(__file__).parents[2])
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-B", "-c", _START, *map(str, descriptors), package],
-                stdin=subprocess.DEVNULL,
-                stdout=self.stdout.sink,
-                stderr=self.stderr.sink,
-                pass_fds=descriptors,
-                start_new_session=True,
-                cwd="/",
-            )
-        os.close(self.stdout.sink)
-        os.close(self.stderr.sink)
         return self
 
     def watch(self) -> None:
-        """Follow the container until its launcher has nothing more to say and its output ended."""
+        """Start, and follow the container until its launcher has nothing more to say and its output ended."""
+        self._start()
         with selectors.DefaultSelector() as selector:
             selector.register(self._control, selectors.EVENT_READ, self._listen)
             for stream in (self.stdout, self.stderr):
@@ -191,6 +173,32 @@ class _Launch:
                     if not self._talking:
                         break  # somebody outside of the container holds its output open
                     self._time_is_over()
+
+    def _start(self) -> None:
+        self.stdout, self.stderr = _Stream(), _Stream()
+        for stream in (self.stdout, self.stderr):
+            self._open.callback(os.close, stream.source)
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._orders, desk = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._open.enter_context(self._control)
+        self._open.enter_context(self._orders)
+        with theirs, desk, contextlib.ExitStack() as given, tempfile.TemporaryFile() as told:
+            for stream in (self.stdout, self.stderr):
+                given.callback(os.close, stream.sink)
+            told.write(json.dumps(self._spec).encode())
+            told.seek(0)
+            descriptors = (told.fileno(), theirs.fileno(), desk.fileno())
+            package = str(Path(__file__).parents[2])
+            with held_back(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # until we know whom to end
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", "-B", "-c", _START, *map(str, descriptors), package],
+                    stdin=subprocess.DEVNULL,
+                    stdout=self.stdout.sink,
+                    stderr=self.stderr.sink,
+                    pass_fds=descriptors,
+                    start_new_session=True,
+                    cwd="/",
+                )
 
     def _look_at_disks(self) -> None:
         for place, least in self._least_free.items():
@@ -242,7 +250,7 @@ class _Launch:
             self._timed_out = True
         step = self._steps.pop(0) if self._steps else self._kill
         step()
-        self._deadline = time.monotonic() + (self._removal_seconds if step == self._ask_launcher else GRACE_SECONDS)
+        self._deadline = time.monotonic() + (_REMOVAL_SECONDS if step == self._ask_launcher else GRACE_SECONDS)
 
     def _ask_command(self) -> None:
         if self._child is not None and self._started:
@@ -256,10 +264,12 @@ class _Launch:
                 kernel.send_signal(self._child, number)
 
     def _ask_launcher(self) -> None:
-        self._process.terminate()
+        if self._process is not None:
+            self._process.terminate()
 
     def _kill(self) -> None:
-        self._process.kill()
+        if self._process is not None:
+            self._process.kill()
         self._signal(signal.SIGKILL)
 
     def __exit__(
@@ -267,15 +277,18 @@ class _Launch:
     ) -> None:
         with self._open, self._serving, contextlib.ExitStack() as talking:
             if self._conversation is not None:
-                talking.callback(self._conversation.finish, GRACE_SECONDS)
+                talking.callback(self._conversation.finish, _CONVERSATION_SECONDS)
             self._make_an_end()
 
     def _make_an_end(self) -> None:
+        if self._process is None:
+            return
+        self._control.close()  # and with it a listener that nobody took: whoever waits for its answer gets an error
         if self._process.poll() is None:
             if self._talking:
                 self._ask_launcher()
             try:
-                self._process.wait(self._removal_seconds)
+                self._process.wait(_REMOVAL_SECONDS)
             except subprocess.TimeoutExpired:
                 self._kill()
                 self._process.wait()
@@ -320,4 +333,5 @@ class _Launch:
         if self._timed_out:
             return f"it was not ready after {SET_UP_SECONDS:.0f} seconds"
         last = self.stderr.content().decode(errors="replace").strip().splitlines()[-1:]
-        return f"its launcher ended with status {self._process.returncode} ({' '.join(last) or 'without a word'})"
+        status = None if self._process is None else self._process.returncode
+        return f"its launcher ended with status {status} ({' '.join(last) or 'without a word'})"

@@ -3,8 +3,10 @@
 Nothing of them is changed, stopped or slowed down: their file system gets a queue of events (fanotify(7)).
 """
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,7 +103,7 @@ def watch_running(container: RunningContainer) -> tuple[int, int]:
     what = f"cannot attach to {container.engine}:{container.name}"
     if os.geteuid() != 0:
         raise EngineError(f"{what}: watching the files of another process takes root; run as root (sudo mlbloat …)")
-    try:
+    with _told_when_it_ended(container):
         roots = [line for line in _mount_lines(container.process) if line[4] == "/"]
         kind = roots[-1][roots[-1].index("-") + 1] if roots else "unknown"
         if kind not in _OWN_FILE_SYSTEMS:
@@ -115,13 +117,12 @@ def watch_running(container: RunningContainer) -> tuple[int, int]:
         except BaseException:
             os.close(ended)
             raise
-    except OSError as error:
-        raise EngineError(f"{what}: {error.strerror}; is it still running, on this machine?") from error
 
 
 def mounted_over(container: RunningContainer) -> tuple[str, ...]:
     """Return the paths at which the container sees something else than its image."""
-    return tuple(line[4] for line in _mount_lines(container.process) if line[4] != "/")
+    with _told_when_it_ended(container):
+        return tuple(line[4] for line in _mount_lines(container.process) if line[4] != "/")
 
 
 def loaded_by(container: RunningContainer) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -129,7 +130,8 @@ def loaded_by(container: RunningContainer) -> tuple[tuple[str, ...], tuple[str, 
 
     What happened before the watch began is not seen; most of what matters of it is still in use.
     """
-    namespace = os.readlink(f"/proc/{container.process}/ns/mnt")
+    with _told_when_it_ended(container):
+        namespace = os.readlink(f"/proc/{container.process}/ns/mnt")
     programs: dict[str, None] = {}
     files: dict[str, None] = {}
     for number in filter(str.isdigit, os.listdir("/proc")):
@@ -144,6 +146,15 @@ def loaded_by(container: RunningContainer) -> tuple[tuple[str, ...], tuple[str, 
         except OSError:
             continue  # it ended meanwhile
     return _paths(programs), _paths(files)
+
+
+@contextlib.contextmanager
+def _told_when_it_ended(container: RunningContainer) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        what = f"cannot attach to {container.engine}:{container.name}"
+        raise EngineError(f"{what}: {error.strerror}; is it still running, on this machine?") from error
 
 
 def _paths(names: dict[str, None]) -> tuple[str, ...]:

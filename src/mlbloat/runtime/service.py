@@ -4,6 +4,7 @@ All from this process, over sockets that belong to the container's network: no s
 needed to reach it.
 """
 
+import contextlib
 import os
 import re
 import select
@@ -26,6 +27,13 @@ from mlbloat.runtime.orders import ask
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.02, 0.5
 """Between two looks at a service that is starting."""
+_LEAST_LOOK_SECONDS = 5.0
+"""For an answer to a look that was begun in time: the last one must not find less than those before."""
+_GONE_SECONDS = 1.0
+"""For the end of a service that closed a connection, if that was why."""
+_KILLED_SECONDS = 10.0
+_PIPE_BYTES = 1 << 20
+"""The most that a pipe may hold."""
 _ENDED = "the service had ended by then"
 
 
@@ -86,7 +94,7 @@ class Conversation:
             if left <= 0:
                 failure = f"it was not ready within {ready.timeout_seconds:g} seconds: {failure}"
                 break
-            failure = look(max(left, _FIRST_PAUSE_SECONDS))
+            failure = look(max(left, _LEAST_LOOK_SECONDS))
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
         self._done(Step(kind="ready", what=f"ready {_shown(ready)}", failure=failure), begun)
         return not failure
@@ -125,7 +133,7 @@ class Conversation:
         try:
             status, body = exchange(self._socket, request, request.timeout_seconds)
         except NoAnswerError as error:
-            gone = self._ended_within(0.1)
+            gone = self._ended_within(_GONE_SECONDS)
             self._done(Step(kind="request", what=what, failure=f"no answer: {_ENDED if gone else error}"), begun)
             return
         if len(body) > BODY_LIMIT_BYTES:
@@ -141,13 +149,15 @@ class Conversation:
             self._orders.settimeout(None)
             outputs = stdout.content(), stderr.content()
         killed = answer is not None and answer.get("ended") == 128 + signal.SIGKILL
-        if killed and self._ended_within(1.0):  # all processes of a container end just before its first one has ended
+        if killed and self._ended_within(
+            _KILLED_SECONDS
+        ):  # all processes of a container end just before its first one has ended
             step = Step(kind="exec", what=what, body=outputs[0], stderr=outputs[1], failure=_ENDED)
         elif answer is not None and "ended" in answer:
             step = Step(kind="exec", what=what, status=answer["ended"], body=outputs[0], stderr=outputs[1])
         elif answer is not None:
             step = Step(kind="exec", what=what, failure=answer.get("failed", "it could not be started"))
-        elif self._ended_within(0.1):
+        elif self._ended_within(_GONE_SECONDS):
             step = Step(kind="exec", what=what, failure=_ENDED)
         else:
             late = f"it did not end within {command.timeout_seconds:g} seconds"
@@ -193,22 +203,34 @@ class _Output:
 
     def __enter__(self) -> Self:
         self._source, self.sink = os.pipe()
+        self._over, self._ended = os.pipe()
         self._kept = bytearray()
         self._thread = threading.Thread(target=self._read, name="output", daemon=True)
         self._thread.start()
         return self
 
     def _read(self) -> None:
-        with open(self._source, "rb", buffering=0) as stream:
-            while chunk := stream.read(1 << 16):
-                self._kept += chunk[: BODY_LIMIT_BYTES - len(self._kept)]
+        """Read until the stream ends, or the command did: what that left behind may hold the stream open."""
+        os.set_blocking(self._source, False)
+        over = False
+        try:
+            while not over:
+                over = self._over in select.select([self._source, self._over], [], [])[0]
+                with contextlib.suppress(BlockingIOError):
+                    chunk = os.read(self._source, _PIPE_BYTES)
+                    self._kept += chunk[: BODY_LIMIT_BYTES - len(self._kept)]
+                    over = over or not chunk
+        finally:
+            os.close(self._source)
+            os.close(self._over)
 
     def close(self) -> None:
-        """Wait for the rest, if nothing that the command left behind holds the stream open."""
+        """Wait for what the command has written."""
         if self.sink >= 0:
             os.close(self.sink)
+            os.close(self._ended)
             self.sink = -1
-            self._thread.join(1.0)
+            self._thread.join()
 
     def content(self) -> bytes:
         self.close()

@@ -13,8 +13,8 @@ import multiprocessing
 import os
 import select
 import signal
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from mlbloat.errors import MlbloatError
+from mlbloat.runtime.stopping import held_back
 
 Question = TypeVar("Question", bound=Hashable)
 Answer = TypeVar("Answer")
@@ -34,7 +35,7 @@ _BATCH = 1 << 18
 _MOST_IN_BATCH = 16
 """So few small questions never fill a pipe: sending them does not wait for a copy that waits to send its answers."""
 _BATCHES_AHEAD = 2
-_SIGNALS = {signal.SIGINT, signal.SIGTERM}
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Workers(Generic[Question, Answer]):
@@ -126,7 +127,7 @@ class Workers(Generic[Question, Answer]):
 
     def _start(self) -> None:
         context = multiprocessing.get_context("fork")
-        with _signals_blocked():  # until the copy has its own way with them
+        with held_back(*_SIGNALS):  # until the copy has its own way with them
             for _ in range(self._wanted):
                 here, there = context.Pipe()
                 others = (*(copy.pipe for copy in self._copies.values()), here)
@@ -157,7 +158,8 @@ class _Copy(Generic[Question, Answer]):
 
 def _serve(pipe: Connection, others: Sequence[Connection], answer: Callable[[Question], Answer]) -> None:
     """Answer until the pipe closes. An interrupt reaches every process; when to end is for the first one to say."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for of_a_terminal in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(of_a_terminal, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     for other in others:
@@ -183,12 +185,3 @@ def _can_fork() -> bool:
         return len(list(Path("/proc/self/task").iterdir())) == 1
     except OSError:
         return False
-
-
-@contextmanager
-def _signals_blocked() -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

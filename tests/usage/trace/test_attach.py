@@ -14,6 +14,7 @@ import pytest
 from mlbloat import runtime
 from mlbloat.errors import EngineError, ImageNotFoundError
 from mlbloat.model.use import Action, RunRecord
+from mlbloat.runtime import RunningContainer
 from mlbloat.usage import trace as tracing
 from tests.support import engines, images, sandbox
 
@@ -132,6 +133,23 @@ def test_a_container_that_is_not_there_is_said_to_be_nowhere() -> None:
         runtime.find_running("docker:mlbloat-no-such-container")
     with pytest.raises(ImageNotFoundError, match="podman"):
         runtime.find_running("mlbloat-no-such-container")
+
+
+def test_an_interrupt_while_it_says_that_it_watches_ends_the_recording_and_keeps_it() -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    wait = sys.modules["mlbloat.usage.trace.attach"]._wait  # the package has a function of the same name
+    assert wait(0, None, interrupt) == "interrupted"
+
+
+def test_a_container_that_ends_meanwhile_is_said_to() -> None:
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    gone = RunningContainer("docker", "n", ended.pid, "i:1", "", ())
+    for look in (runtime.mounted_over, runtime.loaded_by):
+        with pytest.raises(EngineError, match=r"cannot attach to docker:n: No such .*; is it still running"):
+            look(gone)
 
 
 def test_a_name_with_a_strange_scheme_is_refused() -> None:

@@ -16,6 +16,7 @@ from mlbloat.runtime import Engine
 from mlbloat.usage.trace import trace, uses_of
 from mlbloat.usage.trace.seccomp import Recorder
 from tests.support import sandbox
+from tests.support.interrupts import interrupted
 from tests.support.sandbox import HOST, python
 from tests.support.trees import Hard, Link
 
@@ -223,11 +224,8 @@ def test_a_timer_is_reported(engine: Engine, tmp_path: Path) -> None:
 
 def test_an_interrupt_while_tracing_leaves_nothing(engine: Engine, tmp_path: Path) -> None:
     before = (threading.active_count(), len(list(Path("/proc/self/fd").iterdir())))
-    timer = threading.Timer(1.0, os.kill, (os.getpid(), 2))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted(tmp_path):
         engine.run(python("import os\nwhile True: os.stat('/')", timeout_seconds=60), HOST, tmp_path, Recorder())
-    timer.join()
     assert (threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))) == before
     assert list(tmp_path.iterdir()) == []
 

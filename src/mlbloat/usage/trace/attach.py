@@ -1,6 +1,7 @@
 """Record what a container uses that runs already, from now on until its time is over."""
 
 import contextlib
+import math
 import os
 import select
 import time
@@ -11,6 +12,7 @@ from mlbloat.model.use import Access, Action, Origin, RunRecord
 from mlbloat.runtime import RunningContainer, find_running, loaded_by, mounted_over, watch_running
 from mlbloat.usage.trace import fanotify
 
+_LOOK_SECONDS = 0.5
 Say = Callable[[str], None]
 
 
@@ -32,8 +34,8 @@ def attach(name: str, seconds: float | None, say: Say) -> RunRecord:
         with recorder.serve("events", descriptor):
             programs, files = loaded_by(container)
             until = "until Ctrl-C or its end" if seconds is None else f"for {seconds:g} s; Ctrl-C ends it sooner"
-            say(f"watching {container.engine}:{container.name} (image {container.image}) {until}")
-            why = _wait(ended, seconds)
+            watching = f"watching {container.engine}:{container.name} (image {container.image}) {until}"
+            why = _wait(ended, seconds, lambda: say(watching))
         passed = time.monotonic() - begun
     before = [Access(path, Action.EXECUTED) for path in programs] + [Access(path, Action.OPENED) for path in files]
     accesses = _of_the_image((*before, *recorder.accesses()), covered)
@@ -52,13 +54,18 @@ def attach(name: str, seconds: float | None, say: Say) -> RunRecord:
     )
 
 
-def _wait(ended: int, seconds: float | None) -> str:
-    """Wait, and say what for."""
+def _wait(ended: int, seconds: float | None, begin: Callable[[], None]) -> str:
+    """Begin and wait; say what for. An interrupt of either is one of the wait."""
     try:
-        gone = select.select([ended], [], [], seconds)[0]
+        begin()
+        until = math.inf if seconds is None else time.monotonic() + seconds
+        # Not all at once: an interrupt that comes just before a wait does not end it.
+        while (left := until - time.monotonic()) > 0:
+            if select.select([ended], [], [], min(left, _LOOK_SECONDS))[0]:
+                return "the container ended"
     except KeyboardInterrupt:
         return "interrupted"
-    return "the container ended" if gone else "done"
+    return "done"
 
 
 def _of_the_image(accesses: tuple[Access, ...], covered: tuple[str, ...]) -> tuple[Access, ...]:
