@@ -1,5 +1,6 @@
 """Real podman, containerd and docker: an image in their stores is the image of the archive that it came from."""
 
+import socket
 import subprocess
 import time
 import uuid
@@ -67,15 +68,19 @@ def in_containerd(archive: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> 
     run(*ctr[:3], "namespaces", "rm", namespace)
 
 
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as one:
+        return one.connect_ex(str(path)) == 0
+
+
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Podman's service on a socket of its own."""
     path = tmp_path / "podman.sock"
-    with subprocess.Popen([engines.program("podman"), "system", "service", "--time", "120", f"unix://{path}"]) as own:
+    with subprocess.Popen([engines.program("podman"), "system", "service", "--time", "600", f"unix://{path}"]) as own:
         try:
-            for _ in range(600):
-                if path.exists():
-                    break
+            deadline = time.monotonic() + 120
+            while not _answers(path) and time.monotonic() < deadline:
                 time.sleep(0.05)
             monkeypatch.setenv("CONTAINER_HOST", f"unix://{path}")
             yield

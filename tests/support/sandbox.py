@@ -37,7 +37,7 @@ def engine(name: str) -> Engine:
     return found
 
 
-def container(*argv: str, timeout_seconds: float = 30.0, directory: str = "/tmp", uid: int = 0) -> Container:
+def container(*argv: str, timeout_seconds: float = 120.0, directory: str = "/tmp", uid: int = 0) -> Container:
     return Container(
         argv=argv,
         environment=(("PATH", os.environ.get("PATH", os.defpath)),),
@@ -49,7 +49,7 @@ def container(*argv: str, timeout_seconds: float = 30.0, directory: str = "/tmp"
     )
 
 
-def python(code: str, timeout_seconds: float = 30.0, directory: str = "/tmp") -> Container:
+def python(code: str, timeout_seconds: float = 120.0, directory: str = "/tmp") -> Container:
     """A container that runs some Python of this machine."""
     return container(sys.executable, "-I", "-S", "-B", "-c", code, timeout_seconds=timeout_seconds, directory=directory)
 

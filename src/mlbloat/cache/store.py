@@ -21,7 +21,7 @@ from mlbloat.errors import MlbloatError
 FILE_NAME = "layers.sqlite"
 _LAYOUT = 1
 """Of the tables; a file with another one is made anew."""
-_WAIT_SECONDS = 10
+_WAIT_SECONDS = 60
 _PAUSE_SECONDS = 0.02
 _NEVER_SECONDS = 1 << 40
 MOST_BYTES = 1 << 30

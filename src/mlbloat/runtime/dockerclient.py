@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
-_ANSWER_SECONDS = 10
+_ANSWER_SECONDS = 60
 _MAX_DOCUMENT_BYTES = 8 << 20
 _SYSTEM_WORDS = re.compile(r"(?:\[Errno -?\d+\] |Error\(\d+, ')([^\"')\\]+)")
 """As Python prints an OSError, alone or in another error."""

@@ -41,6 +41,9 @@ class Container:
         self._mounted: Any = None
         self._output: _Output | None = None
         self.others: Others = {}
+        self._root = -1
+        """A descriptor of its file system as it was mounted before it was started."""
+        self.held = False
 
     def create(self) -> str:
         with _as_refusals():
@@ -55,6 +58,9 @@ class Container:
             self._output = _Output(stream, self.others)
             with undisturbed():
                 self._client.start(self._name)
+            if self._root >= 0:
+                self.held = _is_mounted(self._root)
+                os.close(self._root)
             if self._mounted is not None:
                 self._mounted.close()
             return int(self._client.inspect_container(self._name)["State"]["Pid"])
@@ -127,14 +133,22 @@ class Container:
     def _mount(self) -> str:
         """Let the engine mount the container's file system before it starts; where that is, or nothing.
 
-        It is mounted while an export goes on, and this one goes on until the container has mounted it, too.
+        It is mounted while an export goes on. That of all but the smallest images goes on until somebody reads it, so
+        until the container has mounted it, too; else the container gets a mount of its own, and that is not this one.
         """
         merged = str((self._client.inspect_container(self._name)["GraphDriver"]["Data"] or {}).get("MergedDir", ""))
         if not merged:
             return ""
         url = f"{self._client.base_url}/v{self._client.api_version}/containers/{self._name}/export"
         self._mounted = self._client.get(url, stream=True, timeout=_ORDER_SECONDS)
-        return merged if os.path.ismount(merged) else ""
+        with contextlib.suppress(FileNotFoundError):
+            root = os.open(merged, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            # By the descriptor: what is watched must not become the disk below when the export is over.
+            if os.fstat(root).st_dev != os.stat(os.path.dirname(merged)).st_dev:
+                self._root = root
+                return f"/proc/self/fd/{root}"
+            os.close(root)
+        return ""
 
 
 def configuration(spec: Spec, image: str) -> dict[str, Any]:
@@ -208,6 +222,14 @@ class _Output:
     def read_all(self) -> None:
         while self._descriptor in self._others:
             self.read()
+
+
+def _is_mounted(descriptor: int) -> bool:
+    """Tell whether the mount that a descriptor leads to is still where it was."""
+    with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as stream:
+        number = next(line.split()[1] for line in stream if line.startswith("mnt_id:"))
+    with open("/proc/self/mountinfo", "rb") as lines:
+        return any(line.split()[0] == number.encode() for line in lines)
 
 
 def _write(descriptor: int, content: bytes) -> None:

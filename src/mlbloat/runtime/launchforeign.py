@@ -46,6 +46,8 @@ class Foreign(Protocol):
 
     others: Others
     """What to watch while it runs: its output, where that does not come by itself."""
+    held: bool
+    """Whether it runs on what `create` returned; known once it is started."""
 
     def create(self) -> str:
         """Create it; nothing of it runs. Return a directory of its file system; empty when there is none so early."""
@@ -74,9 +76,10 @@ def run(spec: Spec, control: socket, orders: socket, container: Foreign) -> None
         except RefusedError as error:
             send(control, {"failed": error.what, "text": str(error)})
             return
-        late = "events" in spec["means"] and not root
+        late = "events" in spec["means"] and not (root and container.held)
         if late and first:
-            _watch(f"/proc/{first}/root", control)
+            with contextlib.suppress(OSError):  # it has ended
+                _watch(f"/proc/{first}/root", control)
         ended, groups = _descriptor(first), controlgroup.of_process(first)
         send(control, {"child": first}, ended)
         with contextlib.suppress(OSError):  # it has ended: then nothing can be asked there

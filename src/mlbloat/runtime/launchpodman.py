@@ -33,6 +33,7 @@ class Container:
         self._created = False
         self._flags: list[str] = []
         self.others: Others = {}
+        self.held = True
 
     def create(self) -> str:
         spec = self._spec

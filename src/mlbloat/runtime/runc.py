@@ -60,7 +60,7 @@ def version_of_runc() -> str:
         return ""
     try:
         done = subprocess.run(
-            [program, "--version"], capture_output=True, stdin=subprocess.DEVNULL, timeout=10, check=False
+            [program, "--version"], capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)

@@ -35,6 +35,7 @@ _BATCH = 1 << 18
 _MOST_IN_BATCH = 16
 """So few small questions never fill a pipe: sending them does not wait for a copy that waits to send its answers."""
 _BATCHES_AHEAD = 2
+_WAIT_MILLISECONDS = 500
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -113,7 +114,8 @@ class Workers(Generic[Question, Answer]):
         return batch
 
     def _collect(self, *, wait: bool) -> None:
-        for descriptor, _ in self._poll.poll(None if wait else 0) if self._copies else ():
+        # Not for ever: an interrupt that comes just before a wait does not end it, and nobody may answer any more.
+        for descriptor, _ in self._poll.poll(_WAIT_MILLISECONDS if wait else 0) if self._copies else ():
             copy = self._copies[descriptor]
             try:
                 answers = copy.pipe.recv()

@@ -11,7 +11,7 @@ from mlbloat.errors import PublishError
 from mlbloat.model.plain import plain
 from mlbloat.runtime import ContextError, connect_docker, docker_trouble
 
-_ANSWER_SECONDS = 20
+_ANSWER_SECONDS = 60
 _LOAD_SECONDS = 3600
 """The engine is silent while it unpacks layers."""
 

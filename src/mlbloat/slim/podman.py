@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from mlbloat.errors import PublishError
 from mlbloat.runtime import NoSuchImageError, ProgramError, find_podman
 
-_ANSWER_SECONDS = 20
+_ANSWER_SECONDS = 60
 _LOAD_SECONDS = 3600
 """Podman is silent while it unpacks layers."""
 

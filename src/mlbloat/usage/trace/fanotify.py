@@ -33,7 +33,7 @@ _DELETED = b" (deleted)"
 _READ_BYTES = 128 * _EVENT.size
 """Each event of a read is an open file, of which a process may have a thousand; what does not fit is lost."""
 _WITNESS_SECONDS = 0.25
-_JOIN_SECONDS = 20.0
+_JOIN_SECONDS = 120.0
 
 
 def problem() -> str:

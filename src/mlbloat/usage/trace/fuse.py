@@ -31,7 +31,7 @@ BLIND = (
 _DEVICE = "/dev/fuse"
 _BUFFER_BYTES = 1 << 16
 _READ_BYTES = 1 << 20
-_JOIN_SECONDS = 20.0
+_JOIN_SECONDS = 120.0
 _FOR_EXECUTION = 0x20
 """__FMODE_EXEC of the kernel, in the flags of OPEN when it opens a program or an interpreter."""
 _OVERLAYS_OWN = (b"trusted.overlay.", b"user.overlay.")

@@ -43,7 +43,7 @@ _ANSWER = struct.Struct("=QqiI")
 """struct seccomp_notif_resp: id, value, error, flags."""
 _IDENTITY = struct.Struct("=Q")
 
-_JOIN_SECONDS = 20.0
+_JOIN_SECONDS = 120.0
 _NICENESS = -15
 _AT_FDCWD = 0xFFFFFF9C
 _AT_EMPTY_PATH = 0x1000
