@@ -5,6 +5,7 @@ What a run makes and then executes is in no image, but the interpreter that it n
 
 import contextlib
 import ctypes
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ _OPENAT2 = 437
 _RESOLVE_IN_ROOT = 0x10
 _MAX_LINKS = 40
 """The kernel follows no more in one name: path_resolution(7)."""
-_libc = ctypes.CDLL(None)
+_ATTEMPTS = 10
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class _How(ctypes.Structure):
@@ -112,7 +114,11 @@ def _open_link(process: int, what: bytes) -> int:
 def _opened(top: int, path: bytes, flags: int = 0) -> Iterator[int]:
     how = _How(os.O_PATH | os.O_CLOEXEC | flags, 0, _RESOLVE_IN_ROOT)
     arguments = (ctypes.c_int(top), path, ctypes.byref(how))
-    descriptor = int(_libc.syscall(ctypes.c_long(_OPENAT2), *arguments, ctypes.c_size_t(ctypes.sizeof(how))))
+    for _ in range(_ATTEMPTS):
+        descriptor = int(_libc.syscall(ctypes.c_long(_OPENAT2), *arguments, ctypes.c_size_t(ctypes.sizeof(how))))
+        # A rename anywhere in the system may disturb the way over "..".
+        if descriptor >= 0 or ctypes.get_errno() != errno.EAGAIN:
+            break
     try:
         yield descriptor
     finally:
