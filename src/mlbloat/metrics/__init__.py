@@ -12,6 +12,7 @@ from mlbloat.metrics.contents import UNOWNED, Content, Sum, contents_of, sum_of
 from mlbloat.metrics.device_code import device_code
 from mlbloat.metrics.directories import MAX_ORPHANS, directories, orphans
 from mlbloat.metrics.files import files
+from mlbloat.metrics.groups import grouping, unowned_homes
 from mlbloat.metrics.kinds import kinds
 from mlbloat.metrics.packages import packages, removable
 from mlbloat.metrics.phases import files_by_phase
@@ -65,6 +66,7 @@ def measure(
     shadowed = _shadowed(image, contents)
     measured = packages(tree, inventory, contents, marks)
     steps = next_steps(marks)
+    home = unowned_homes(inventory)
     return Report(
         image=_image(image, contents.values(), shadowed),
         evidence=evidence,
@@ -75,9 +77,9 @@ def measure(
         gpu=device_code(contents, device),
         kinds=kinds(contents, device),
         directories=directories(tree, contents),
-        orphans=orphans(tree, inventory, contents),
+        orphans=orphans(tree, home, contents),
         removable=removable(tree, inventory, contents, marks),
-        safe_only=safe_only(contents.values(), inventory, steps),
+        safe_only=safe_only(contents.values(), grouping(inventory, home), steps),
         removed=removed(contents.values(), measured, evidence),
         findings=findings,
         silenced=silenced,

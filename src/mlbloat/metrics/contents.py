@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from mlbloat.model.filekind import FileKind, kind_of
 from mlbloat.model.filetree import FileTree
 from mlbloat.model.mark import FileClass, Mark
@@ -12,8 +14,7 @@ from mlbloat.model.use import Level
 UNOWNED = "unowned"
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(msgspec.Struct, frozen=True, gc=False):
     """One inode: its names share one class, one level and one weight."""
 
     size_bytes: int
@@ -24,6 +25,8 @@ class Content:
     owner: Package | None
     """Of highest authority."""
     kind: FileKind
+    held_from: Level | None
+    """The lowest keep level that holds it."""
     files: int = 1
     """None where this is a part of one that is counted elsewhere."""
 
@@ -33,7 +36,7 @@ class Content:
 
     def kept_at(self, level: Level) -> bool:
         """Tell whether a keep level holds it."""
-        return (self.mark.level is not None and self.mark.level <= level) or self.mark.pinned
+        return self.held_from is not None and self.held_from <= level
 
 
 Contents = Mapping[tuple[int, int], Content]
@@ -59,8 +62,9 @@ class Sum:
 def contents_of(tree: FileTree, inventory: Inventory, marks: Sequence[Mark]) -> Contents:
     """Return the content of every regular file, by inode."""
     contents: dict[tuple[int, int], Content] = {}
+    entries = tree.entries
     for mark in marks:
-        entry = tree[mark.path]
+        entry = entries[mark.path]
         if entry.inode not in contents:
             name = inventory.counted_as.get(entry.inode, mark.path)
             owners = inventory.owners.get(name, ())
@@ -71,6 +75,7 @@ def contents_of(tree: FileTree, inventory: Inventory, marks: Sequence[Mark]) -> 
                 mark,
                 owners[0] if owners else None,
                 kind_of(name, entry.mode),
+                Level.TRACED if mark.pinned else mark.level,
             )
     return contents
 

@@ -1,11 +1,10 @@
 """Where the bytes are: by directory, and where those are that no package owns."""
 
-import posixpath
+from collections.abc import Callable
 
-from mlbloat.metrics.contents import UNOWNED, Content, Contents, Sum, sum_of, total
-from mlbloat.metrics.groups import above, unowned_homes
+from mlbloat.metrics.contents import Content, Contents, Sum, sum_of, total
+from mlbloat.metrics.groups import above, parent_of
 from mlbloat.model.filetree import FileTree
-from mlbloat.model.package import Inventory
 from mlbloat.model.report import DirectoryReport
 
 MAX_ORPHANS = 50
@@ -21,12 +20,18 @@ def directories(tree: FileTree, contents: Contents) -> tuple[DirectoryReport, ..
 
     Content with several names counts once in every directory that has one of them.
     """
-    places: dict[tuple[int, int], set[str]] = {}
+    places: dict[tuple[int, int], tuple[str, ...]] = {}
+    alone: dict[str, tuple[str, ...]] = {}
     for entry in tree.files():
-        places.setdefault(entry.inode, set()).add(posixpath.dirname(entry.path))
-    held: dict[frozenset[str], list[Content]] = {}
+        parent = parent_of(entry.path)
+        before = places.get(entry.inode)
+        if before is None:
+            places[entry.inode] = alone.setdefault(parent, (parent,))
+        elif parent not in before:
+            places[entry.inode] = (*before, parent)
+    held: dict[tuple[str, ...], list[Content]] = {}
     for inode, found in places.items():
-        held.setdefault(frozenset(found), []).append(contents[inode])
+        held.setdefault(found, []).append(contents[inode])
     parts: dict[str, list[Sum]] = {}
     for parents, below in held.items():
         part = sum_of(below)
@@ -38,13 +43,13 @@ def directories(tree: FileTree, contents: Contents) -> tuple[DirectoryReport, ..
     return tuple(_report(each, total(parts[each])) for each in sorted(largest) if sizes[each] >= least)
 
 
-def orphans(tree: FileTree, inventory: Inventory, contents: Contents) -> tuple[DirectoryReport, ...]:
-    """Sum the files without an owner by the highest directory in which nothing has one."""
-    home = unowned_homes(inventory)
+def orphans(tree: FileTree, home: Callable[[str], str], contents: Contents) -> tuple[DirectoryReport, ...]:
+    """Sum the files without an owner by the highest directory in which nothing has one (`unowned_homes`)."""
     held: dict[str, dict[tuple[int, int], Content]] = {}
     for entry in tree.files():
-        if contents[entry.inode].manager == UNOWNED:
-            held.setdefault(home(entry.path), {})[entry.inode] = contents[entry.inode]
+        content = contents[entry.inode]
+        if content.owner is None:
+            held.setdefault(home(entry.path), {})[entry.inode] = content
     reports = (_report(directory, sum_of(below.values())) for directory, below in held.items())
     ranked = sorted(reports, key=lambda each: (-each.size_bytes, each.path))
     return tuple(each for each in ranked[:MAX_ORPHANS] if each.size_bytes)

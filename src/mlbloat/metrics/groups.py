@@ -1,6 +1,5 @@
 """Files by whom they belong to: a package, or the highest directory in which no file has an owner."""
 
-import posixpath
 from collections.abc import Callable, Iterator
 
 from mlbloat.metrics.contents import Content
@@ -10,9 +9,8 @@ Group = str
 """Key of a package, or a directory."""
 
 
-def grouping(inventory: Inventory) -> Callable[[str], Group]:
-    """A function from paths to groups."""
-    home = unowned_homes(inventory)
+def grouping(inventory: Inventory, home: Callable[[str], str]) -> Callable[[str], Group]:
+    """A function from paths to groups; `home` is what `unowned_homes` made."""
 
     def group(path: str) -> Group:
         owners = inventory.owners.get(path)
@@ -24,22 +22,36 @@ def grouping(inventory: Inventory) -> Callable[[str], Group]:
 def unowned_homes(inventory: Inventory) -> Callable[[str], str]:
     """A function from the path of an unowned file to the highest directory in which nothing has an owner."""
     owned: set[str] = set()
-    for directory in {posixpath.dirname(path) for path in inventory.owners}:
-        owned.update((directory, *above(directory)))
+    for start in {parent_of(path) for path in inventory.owners}:
+        directory = start
+        while directory not in owned:  # what is above one that was seen was seen, too
+            owned.add(directory)
+            directory = parent_of(directory)
+    homes: dict[str, str] = {}
+    """By the directory of a file: its neighbours have the same."""
 
     def home(path: str) -> str:
-        directories = [directory for directory in above(path) if directory not in owned]
-        return directories[-1] if directories else posixpath.dirname(path)
+        parent = parent_of(path)
+        found = homes.get(parent)
+        if found is None:
+            directories = [directory for directory in above(path) if directory not in owned]
+            found = homes[parent] = directories[-1] if directories else parent
+        return found
 
     return home
 
 
+def parent_of(path: str) -> str:
+    """Return the directory of an absolute path; the root's is the root."""
+    return path.rpartition("/")[0] or "/"
+
+
 def above(path: str) -> Iterator[str]:
     """Directories of a path, the nearest first; never the root."""
-    path = posixpath.dirname(path)
+    path = parent_of(path)
     while path != "/":
         yield path
-        path = posixpath.dirname(path)
+        path = parent_of(path)
 
 
 def largest_first(content: Content) -> tuple[int, str]:

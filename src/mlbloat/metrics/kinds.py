@@ -1,6 +1,6 @@
 """Sums by what files are for."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from mlbloat.metrics.contents import Content, Contents, sum_of
 from mlbloat.model.devicecode import Census

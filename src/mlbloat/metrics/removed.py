@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from mlbloat.metrics.contents import Content, ratio
-from mlbloat.metrics.groups import largest_first
+from mlbloat.metrics.groups import largest_first, parent_of
 from mlbloat.model.filekind import FileKind
 from mlbloat.model.mark import FileClass
 from mlbloat.model.removal import RemovedPart, RemovedReport, Risk, RiskyReport
@@ -130,7 +130,7 @@ def _sort_by_owner(content: Content, needed: Collection[str], required: Collecti
 
 
 def _group(content: Content) -> str:
-    return posixpath.dirname(content.path) if content.owner is None else content.owner.key
+    return parent_of(content.path) if content.owner is None else content.owner.key
 
 
 def _size(held: Iterable[Content]) -> int:

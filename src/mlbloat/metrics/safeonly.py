@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from mlbloat.metrics.contents import Content
-from mlbloat.metrics.groups import Group, grouping, largest_first
+from mlbloat.metrics.groups import Group, largest_first
 from mlbloat.model.chain import chain
-from mlbloat.model.package import Inventory
 from mlbloat.model.removal import SafeOnlyReport
 from mlbloat.model.use import Level, Use
 
@@ -13,10 +12,9 @@ MAX_GROUPS = 50
 
 
 def safe_only(
-    contents: Iterable[Content], inventory: Inventory, steps: Mapping[str, Use]
+    contents: Iterable[Content], group_of: Callable[[str], Group], steps: Mapping[str, Use]
 ) -> tuple[SafeOnlyReport, ...]:
-    """Sum by package and directory, most bytes first."""
-    group_of = grouping(inventory)
+    """Sum by package and directory (`grouping`), most bytes first."""
     groups: dict[Group, list[Content]] = {}
     for content in contents:
         if content.kept_at(Level.SAFE) and not content.kept_at(Level.LINKED) and content.size_bytes:

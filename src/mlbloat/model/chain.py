@@ -1,7 +1,7 @@
 """From a kept file back to the run, command or convention where its evidence begins."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mlbloat.model.mark import Mark
 from mlbloat.model.use import Reason, Use
@@ -20,11 +20,16 @@ def next_steps(marks: Sequence[Mark]) -> dict[str, Use]:
     steps: dict[str, Use] = {}
     led_to: dict[str, list[tuple[str, Use]]] = {}
     for mark in marks:
-        for use in _followed(mark):
+        level, path = mark.level, mark.path
+        if level is None:
+            continue
+        for use in mark.uses:
+            if use.level > level or is_end(use):
+                continue
             if use.by in marked:
-                led_to.setdefault(use.by, []).append((mark.path, use))
+                led_to.setdefault(use.by, []).append((path, use))
             else:
-                steps.setdefault(mark.path, use)
+                steps.setdefault(path, use)
     waiting = deque(steps)
     while waiting:
         for path, use in led_to.get(waiting.popleft(), ()):
@@ -55,7 +60,3 @@ def sentence(use: Use) -> str:
     """`/lib/a.so (safe): may be loaded by /bin/y`."""
     level = "pinned" if use.pinned else use.level.label
     return f"{use.path} ({level}): {use.reason} {use.by}"
-
-
-def _followed(mark: Mark) -> Iterable[Use]:
-    return (use for use in mark.uses if mark.level is not None and use.level <= mark.level and not is_end(use))

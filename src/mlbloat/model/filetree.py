@@ -73,8 +73,7 @@ class Contents(Protocol):
         """Open the content of a regular file: seekable, `size_bytes` long. The caller closes it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where a look-up ended."""
 
     path: str

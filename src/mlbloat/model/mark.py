@@ -27,4 +27,4 @@ class Mark(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def pinned(self) -> bool:
-        return any(use.pinned for use in self.uses)
+        return True in [use.pinned for use in self.uses]  # asked of every file: a generator takes twice as long

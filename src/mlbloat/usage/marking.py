@@ -1,7 +1,7 @@
 """Uses to marks: one verdict for every regular file of the tree (docs/measures.md, docs/keep-levels.md)."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from msgspec import structs
 
@@ -15,8 +15,7 @@ Inode = tuple[int, int]
 _STRENGTH = {reason: number for number, reason in enumerate(Reason)}
 
 
-@dataclass(frozen=True, slots=True)
-class _Inode:
+class _Inode(NamedTuple):
     """What is known of one file, by whatever name."""
 
     level: Level | None
@@ -56,9 +55,8 @@ def mark(
         inode: _verdict(found, classes.get(inode, FileClass.UNUSED), dropped.get(inode, ""))
         for inode, found in gathered.items()
     }
-    nothing = _Inode(None, FileClass.UNUSED, ())
     return tuple(
-        _mark(path, verdicts.get(inode) or replace(nothing, dropped_by=dropped.get(inode, "")))
+        _mark(path, verdicts.get(inode) or _Inode(None, FileClass.UNUSED, (), dropped.get(inode, "")))
         for path, inode in inodes.items()
     )
 
@@ -78,9 +76,13 @@ def _names_by_inode(tree: FileTree) -> dict[Inode, list[str]]:
 
 def _classify(uses: list[Use], traced: bool) -> FileClass:
     threshold = Level.TRACED if traced else Level.LINKED
-    if any(use.level <= threshold and not use.pinned for use in uses):
-        return FileClass.USED
-    return FileClass.REACHABLE if any(use.level <= Level.SAFE for use in uses) else FileClass.UNUSED
+    found = FileClass.UNUSED
+    for use in uses:
+        if use.level <= threshold and not use.pinned:
+            return FileClass.USED
+        if use.level <= Level.SAFE:
+            found = FileClass.REACHABLE
+    return found
 
 
 def _verdict(uses: list[Use], file_class: FileClass, dropped_by: str) -> _Inode:
