@@ -33,7 +33,7 @@ _NAME_MAX = 255
 _PATH_MAX = 4096
 """In bytes, with the NUL at the end."""
 _ALWAYS_FITS = _NAME_MAX // 4
-"""So many characters are never too many bytes."""
+"""So many characters are never too many bytes; of ASCII alone, as many as one component may have."""
 WHITEOUT_PREFIX = ".wh."
 _AUFS_PREFIX = ".wh..wh."
 """AUFS' own bookkeeping (`.wh..wh.aufs`, `.wh..wh.plnk`): no file. What is in the directory of that name is one, to
@@ -262,6 +262,8 @@ def _check_range(entry: Entry) -> None:
 
 
 def _fits(name: str) -> bool:
+    if len(name) <= _NAME_MAX and name.isascii():
+        return True
     encoded = name.encode("utf-8", "surrogateescape")
     return len(encoded) < _PATH_MAX and all(len(part) <= _NAME_MAX for part in encoded.split(b"/"))
 

@@ -57,6 +57,7 @@ class Budget:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
+        self._most_entries, self._most_bytes = self._limits.entries, self._limits.metadata_bytes
         self._lock = threading.Lock()
         self._entries = 0
         self._metadata_bytes = 0
@@ -66,9 +67,9 @@ class Budget:
         with self._lock:
             self._entries += entries
             self._metadata_bytes += metadata_bytes
-            taken = {"entries": self._entries, "metadata_bytes": self._metadata_bytes}
-        for name, count in taken.items():
+            too_many, too_large = self._entries > self._most_entries, self._metadata_bytes > self._most_bytes
+        if too_many or too_large:
+            name = "entries" if too_many else "metadata_bytes"
+            what = "entries" if too_many else "bytes of names, links and attributes"
             limit = getattr(self._limits, name)
-            if count > limit:
-                what = "entries" if name == "entries" else "bytes of names, links and attributes"
-                raise OverLimitError(f"the image has more than {limit} {what}; {self._limits.advice(name)}")
+            raise OverLimitError(f"the image has more than {limit} {what}; {self._limits.advice(name)}")

@@ -6,6 +6,7 @@ A second scan of an image then follows nothing. The answer lies beside the facts
 import hashlib
 import zlib
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import msgspec
 
@@ -61,14 +62,12 @@ class Answer:
 
 
 def _encode(uses: Iterable[Use]) -> bytes | None:
-    numbers: dict[str, int] = {}
-
-    def number(word: str) -> int:
-        return numbers.setdefault(word, len(numbers))
-
-    rows: list[_Row] = [
-        (number(use.path), int(use.level), number(use.reason.value), number(use.by), use.pinned) for use in uses
-    ]
+    uses = tuple(uses)
+    columns = ([use.path for use in uses], [use.reason for use in uses], [use.by for use in uses])
+    numbers = {word: number for number, word in enumerate(dict.fromkeys(chain[str](*columns)))}
+    paths, reasons, causes = (map(numbers.__getitem__, column) for column in columns)
+    levels, pinned = (int(use.level) for use in uses), (use.pinned for use in uses)
+    rows: list[_Row] = list(zip(paths, levels, reasons, causes, pinned, strict=True))
     words = "\0".join(numbers)
     if words.count("\0") != max(0, len(numbers) - 1):  # a command line can hold anything
         return None

@@ -69,7 +69,11 @@ def _follow(ground: Ground, inventory: Inventory, touched: Sequence[Use], comman
         application = application_seeds(tree, inventory, config, commands)
         reached = reach(tree, readers, (*touched, *started, *application))
         ground.learning.save()
-    return (*map(_without_spare, reached), *pins(tree, inventory), *configuration(tree))
+    return (
+        *(_without_spare(use) if use.reason is Reason.BYTECODE else use for use in reached),
+        *pins(tree, inventory),
+        *configuration(tree),
+    )
 
 
 def _without_spare(use: Use) -> Use:
@@ -77,9 +81,7 @@ def _without_spare(use: Use) -> Use:
 
     Python compiles it then when it is imported; so little time for so many bytes is what nobody asked to keep.
     """
-    if use.reason is Reason.BYTECODE and use.level is Level.SAFE:
-        return replace(use, level=Level.PACKAGE)
-    return use
+    return replace(use, level=Level.PACKAGE) if use.level is Level.SAFE else use
 
 
 @contextmanager

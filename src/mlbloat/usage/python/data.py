@@ -106,10 +106,11 @@ class DataFiles:
         return Data(tuple(files), {name: tuple(paths) for name, paths in named.items()})
 
     def _is_named_only(self, entry: Entry) -> bool:
-        if _DEVELOPMENT.fullmatch(entry.name) or _LIBRARY.fullmatch(entry.name):
+        name = entry.name
+        if (".so" in name and _LIBRARY.fullmatch(name)) or _DEVELOPMENT.fullmatch(name):
             return True
         return entry.kind is Kind.FILE and bool(entry.mode & 0o111) and self._learning.of(HEAD, entry).is_elf
 
 
 def _is_module(entry: Entry) -> bool:
-    return _MODULE.fullmatch(entry.name) is not None
+    return entry.path.endswith((".py", ".pyc", ".pyo")) and _MODULE.fullmatch(entry.name) is not None

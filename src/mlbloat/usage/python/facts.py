@@ -23,20 +23,20 @@ _COMPUTED = tuple(
     re.compile(rf"{word}\(\s*(?:([a-zA-Z]{{0,2}})\"(\d+)\"\s*[,)])?") for word in ("import_module", "__import__")
 )
 _IMPORTERS = tuple(
-    (fixed, re.compile(rf"{word}\(([^()]*(?:\(\)[^()]*)*)"))
-    for fixed, word in (
-        ("__import__", "__import__"),
-        ("import", r"import\w*"),
-        ("Import", r"Import\w*"),
-        ("azy", r"azy\w*"),
-        ("lugin", r"lugin\w*"),
-        ("_module", "load_module"),
-        ("_module", "run_module"),
-        ("iter_modules", "iter_modules"),
-        ("walk_packages", "walk_packages"),
+    (fixed, re.compile(rf"{rest}\(([^()]*(?:\(\)[^()]*)*)"))
+    for fixed, rest in (
+        ("__import__", ""),
+        ("import", r"\w*"),
+        ("Import", r"\w*"),
+        ("azy", r"\w*"),
+        ("lugin", r"\w*"),
+        ("load_module", ""),
+        ("run_module", ""),
+        ("iter_modules", ""),
+        ("walk_packages", ""),
     )
 )
-"""Calls whose name says that they import, with what must be in a text before it is searched for them."""
+"""Calls whose name says that they import: what it begins with, and what follows."""
 _REPLACES_ITSELF = re.compile(r"sys\.modules\[__name__\]\s*=")
 _CALLED = re.compile(
     r"(?:run|call|check_output|open|system|which|exec|exec[lv]p?e?|spawn\w*|output|command|shell)"
@@ -187,10 +187,20 @@ def _importer_calls(source: Source) -> tuple[tuple[str, ...], tuple[tuple[int, s
     called: list[str] = []
     arguments: list[str] = []
     for fixed, importer in _IMPORTERS:
-        for call in importer.finditer(source.code) if fixed in source.code else ():
+        for call in _calls(source.code, fixed, importer):
             called += (source.strings[int(number)] for number in _NUMBER.findall(call[1])[:3])
             arguments += _ARGUMENT.findall(call[1])
     return _once(name for name in called if ANY_NAME.fullmatch(name)), _once(_packages(source, arguments))
+
+
+def _calls(code: str, fixed: str, rest: re.Pattern[str]) -> Iterator[re.Match[str]]:
+    """Find calls by how their names begin; a plain search is several times as fast as an expression."""
+    at = code.find(fixed)
+    while at >= 0:
+        call = rest.match(code, at + len(fixed))
+        if call is not None:
+            yield call
+        at = code.find(fixed, at + 1 if call is None else call.end())
 
 
 def _packages(source: Source, arguments: Iterable[str]) -> Iterator[tuple[int, str]]:

@@ -3,8 +3,10 @@
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
+
+import msgspec
+from msgspec.structs import replace
 
 from mlbloat.model.filetree import FileTree
 from mlbloat.usage.python.layout import Environment, Layout
@@ -15,8 +17,7 @@ _VENDORED = re.compile(r"_?vendor(?:ed)?|_?third_?party|_?externs?")
 """Names of directories that packages put on sys.path themselves, with copies of their requirements."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, eq=False):
     """A file's place among the modules."""
 
     path: str
@@ -30,29 +31,16 @@ class Place:
     """Of all its environments; empty where they differ."""
     vendored: tuple[str, ...] = ()
     """Directories in its package that the package may put on sys.path itself."""
-    known: dict[str, tuple[Resolution, ...]] = field(default_factory=dict, repr=False, compare=False)
+    known: dict[str, tuple[Resolution, ...]] = msgspec.field(default_factory=dict)
     """Names that were found from a place with the same search paths."""
-    statements: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = field(
-        default_factory=dict, repr=False, compare=False
-    )
+    statements: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = msgspec.field(default_factory=dict)
     """Modules and what is taken from them, to the files that importing it loads, from such a place."""
-    in_package: bool = field(init=False)
-    starts_package: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "in_package", self.directory != self.root)
-        object.__setattr__(self, "starts_package", self.path.rpartition("/")[2].startswith("__init__."))
-
-    @property
-    def is_top_level(self) -> bool:
-        """Whether it is a module directly in a directory of sys.path, or the start of a package there."""
-        return self.root == (posixpath.dirname(self.directory) if self.starts_package else self.directory)
-
-    @property
-    def is_standard(self) -> bool:
-        """Whether it is a module of a standard library."""
-        root = self.root.removesuffix("/lib-dynload")
-        return any(root == each.standard_library for each in self.environments)
+    in_package: bool = False
+    starts_package: bool = False
+    is_top_level: bool = False
+    """It is a module directly in a directory of sys.path, or the start of a package there."""
+    is_standard: bool = False
+    """It is a module of a standard library."""
 
 
 class Finder:
@@ -72,22 +60,12 @@ class Finder:
 
     def place(self, path: str, environments: tuple[Environment, ...] = ()) -> Place:
         """Place a file; `environments` where it names its interpreter itself."""
-        directory = posixpath.dirname(path)
-        scope = self._scope(directory, environments)
-        return Place(
-            path,
-            directory,
-            scope.root,
-            scope.environments,
-            scope.local,
-            scope.version,
-            scope.vendored,
-            scope.known,
-            scope.statements,
-        )
+        directory, _, name = path.rpartition("/")
+        scope = self._scope(directory or "/", environments, name.startswith("__init__."))
+        return replace(scope, path=path)
 
-    def _scope_of(self, directory: str, environments: tuple[Environment, ...]) -> Place:
-        """Return the place of a directory: all that its files have in common."""
+    def _scope_of(self, directory: str, environments: tuple[Environment, ...], starts_package: bool) -> Place:
+        """Return the place of a directory: all that its files have in common, apart from those that start a package."""
         root = self._layout.root_of(directory)
         local: tuple[str, ...] = ()
         if root is not None and root not in self._layout.extra:
@@ -98,7 +76,17 @@ class Finder:
         same = self._same.setdefault((found, local), Place("", "", "", found, local, _version(found)))
         root = root or self._above_packages(directory)
         vendored = self._vendored(root, directory) if directory != root else ()
-        return replace(same, directory=directory, root=root, vendored=vendored)
+        library = root.removesuffix("/lib-dynload")
+        return replace(
+            same,
+            directory=directory,
+            root=root,
+            vendored=vendored,
+            in_package=directory != root,
+            starts_package=starts_package,
+            is_top_level=root == (posixpath.dirname(directory) if starts_package else directory),
+            is_standard=any(library == each.standard_library for each in found),
+        )
 
     def _above_packages(self, directory: str) -> str:
         while directory != "/" and self._modules.is_package(directory):

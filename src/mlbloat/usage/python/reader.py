@@ -55,7 +55,7 @@ class PythonReader:
 
     def prepare(self, entries: Sequence[Entry]) -> None:
         self._learning.ahead(SOURCE, (entry for entry in entries if entry.name.endswith((".py", ".pyi"))))
-        self._learning.ahead(EXTENSION, (entry for entry in entries if _LIBRARY.fullmatch(entry.name)))
+        self._learning.ahead(EXTENSION, (entry for entry in entries if _is_library(entry.name)))
 
     def read(self, entry: Entry) -> Iterable[Use]:
         """Yield what a file leads to, each reason once, the stronger level when there are two."""
@@ -87,7 +87,7 @@ class PythonReader:
             return self._archive(entry)
         if _INTERPRETER.fullmatch(name):
             return self._interpreter(entry)
-        if _LIBRARY.fullmatch(name):
+        if _is_library(name):
             return self._extension(entry)
         return self._script(entry) if entry.mode & 0o111 else ()
 
@@ -231,6 +231,10 @@ class PythonReader:
         for switch, name in pairwise(words):
             if switch == "-m":
                 yield name
+
+
+def _is_library(name: str) -> bool:
+    return ".so" in name and _LIBRARY.fullmatch(name) is not None
 
 
 def _program_of(arguments: Sequence[str]) -> Sequence[str]:

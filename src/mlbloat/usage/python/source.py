@@ -27,7 +27,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_WORD = re.compile(r"import\b")
+_WORD = "import"
 _BEFORE = re.compile(r"[ \t\f]*+(?:(?P<from>from)\b[ \t]*+(?P<dots>[. \t]*+)(?P<module>[\w. \t]*+))?")
 _AFTER = re.compile(r"[ \t]*+(?:\(([^()]{0,65536})\)|([^;\n]{1,4096}))")
 _FUNCTION = re.compile(r"(?:async[ \t]+)?def\b")
@@ -101,7 +101,7 @@ def scan(text: str) -> Source:
             if token.startswith(('"""', "'''")):
                 strings.append("" if _is_documentation(parts, at) else _content(token, 3))
             else:
-                strings.append(_content(token, 1))
+                strings.append(token[1 : -1 if token[-1] == first else None][:_LONGEST_STRING])
     code = "".join(parts)
     return Source(code, tuple(strings), tuple(find_imports(code)))
 
@@ -122,10 +122,7 @@ def _is_documentation(parts: list[str], at: int) -> bool:
 def find_imports(code: str) -> Iterator[Import]:
     """Yield the import statements of a text that has neither comments nor strings with line ends in it."""
     known: dict[int, tuple[int, When]] = {}
-    for word in _WORD.finditer(code):
-        position = word.start()
-        if position and (code[position - 1].isalnum() or code[position - 1] == "_"):
-            continue  # the end of a longer name
+    for position, after_word in _words(code):
         nearest = max(0, position - _LONGEST_LINE)
         line = code.rfind("\n", nearest, position) + 1
         if line == 0 and nearest > 0:
@@ -139,11 +136,25 @@ def find_imports(code: str) -> Iterator[Import]:
             continue
         start = max(code.rfind(";", line, position), code.rfind(":", line, position), line - 1) + 1
         before = _BEFORE.fullmatch(code, start, position)
-        after = _AFTER.match(code, word.end()) if before is not None else None
+        after = _AFTER.match(code, after_word) if before is not None else None
         if before is not None and after is not None:
             at_start = start == line and code[line] in "fi"
             when = When.LOAD if at_start else _when(code, line, start, known)
             yield from _statement(before, after, when)
+
+
+def _words(code: str) -> Iterator[tuple[int, int]]:
+    """Yield where the word `import` begins and ends; a plain search is several times as fast as an expression."""
+    position = code.find(_WORD)
+    while position >= 0:
+        end = position + len(_WORD)
+        if not _in_name(code[position - 1 : position]) and not _in_name(code[end : end + 1]):
+            yield position, end
+        position = code.find(_WORD, end)
+
+
+def _in_name(character: str) -> bool:
+    return character.isalnum() or character == "_"
 
 
 def _plain(dots: str | None, module: str | None, names: list[str], when: When) -> Iterator[Import]:
