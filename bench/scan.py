@@ -5,12 +5,14 @@ layer, package and level.
 """
 
 import argparse
+import compileall
 import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import mlbloat
 from bench import images
 from bench.measure import Measured, measure, spread
 
@@ -27,6 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> None:
     sources = tuple(options.source or SOURCES)
+    compileall.compile_dir(Path(mlbloat.__file__).parent, quiet=1)  # as pip does when it installs
     with (
         images.sibling(options.image) as other,
         images.forms(options.image, sources=sources) as forms,

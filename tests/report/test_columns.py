@@ -6,8 +6,9 @@ import pytest
 
 from mlbloat.model.removal import SafeOnlyReport
 from mlbloat.model.report import Report
-from mlbloat.report.columns import NARROW, WIDEST, middle
+from mlbloat.report.columns import middle
 from mlbloat.report.table import render
+from mlbloat.report.widths import NARROW, WIDEST
 from mlbloat.report.words import made_by
 from tests.support.reports import slimmed
 

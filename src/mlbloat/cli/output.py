@@ -92,11 +92,11 @@ def color() -> bool:
 
 def width() -> int:
     """Columns of a report on standard output: the terminal's, or what reads well in a file."""
-    from mlbloat.report import columns
+    from mlbloat.report import widths
 
     if sys.stdout is None or not sys.stdout.isatty():
-        return columns.WIDTH
-    return min(max(shutil.get_terminal_size((columns.WIDTH, 24)).columns, columns.NARROW), columns.WIDEST)
+        return widths.WIDTH
+    return min(max(shutil.get_terminal_size((widths.WIDTH, 24)).columns, widths.NARROW), widths.WIDEST)
 
 
 def check_writable(path: Path) -> None:

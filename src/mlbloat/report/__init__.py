@@ -2,39 +2,50 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from importlib import import_module
+from typing import Literal, cast
 
 from mlbloat.errors import UsageError
 from mlbloat.model.report import Report
-from mlbloat.report import dot, json, junit, markdown, page, sarif, sheet, table
-from mlbloat.report.columns import WIDTH
+from mlbloat.report.widths import WIDTH
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    render: Callable[[Report], str]
+    module: str
+    """Loaded when it is asked for: what others draw with would take longer to load than a known report to print."""
     rows: Literal["", "shown", "needed"] = ""
     """Whether it shows a row for each file, or is nothing without them."""
+    function: str = "render"
+
+    @property
+    def render(self) -> Callable[[Report], str]:
+        """What prints a report."""
+        return cast(Callable[[Report], str], getattr(import_module(f"{__name__}.{self.module}"), self.function))
 
 
 FORMATS: dict[str, Format] = {
-    "table": Format(table.render),
-    "html": Format(page.render, "shown"),
-    "markdown": Format(markdown.render),
-    "json": Format(json.render),
-    "json-files": Format(json.render_files, "needed"),
-    "csv": Format(sheet.render),
-    "csv-files": Format(sheet.render_files, "needed"),
-    "sarif": Format(sarif.render),
-    "junit": Format(junit.render),
-    "dot": Format(dot.render),
+    "table": Format("table"),
+    "html": Format("page", "shown"),
+    "markdown": Format("markdown"),
+    "json": Format("json"),
+    "json-files": Format("json", "needed", "render_files"),
+    "csv": Format("sheet"),
+    "csv-files": Format("sheet", "needed", "render_files"),
+    "sarif": Format("sarif"),
+    "junit": Format("junit"),
+    "dot": Format("dot"),
 }
 
 
 def render(report: Report, name: str, *, color: bool = False, width: int = WIDTH) -> str:
     """Print a report in one of FORMATS; `color` and `width` are a terminal's."""
     check(report, name)
-    return table.render(report, color=color, width=width) if name == "table" else FORMATS[name].render(report)
+    if name == "table":
+        from mlbloat.report import table
+
+        return table.render(report, color=color, width=width)
+    return FORMATS[name].render(report)
 
 
 def check(report: Report, name: str) -> None:

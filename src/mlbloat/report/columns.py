@@ -11,10 +11,6 @@ from rich.text import Text
 
 from mlbloat.model.plain import plain
 
-WIDTH = 110
-"""Where there is no terminal: a file, a pipe, the log of a CI."""
-NARROW, WIDEST = 72, 140
-"""A terminal is taken for no narrower and no wider than this."""
 _WIDE = 100
 """Columns that only wide tables have appear from here on."""
 

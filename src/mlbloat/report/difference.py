@@ -8,10 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from mlbloat.model.difference import Difference, FileChange, PackageChange
-from mlbloat.report.columns import WIDTH, Fitted, plain_table, text
+from mlbloat.report.columns import Fitted, plain_table, text
 from mlbloat.report.json import printable
 from mlbloat.report.table import ROWS
 from mlbloat.report.units import count, percent, size
+from mlbloat.report.widths import WIDTH
 from mlbloat.report.words import made_by
 
 FORMATS = ("table", "json")

@@ -9,8 +9,9 @@ from mlbloat.model.report import PackageReport, Repair, Report, Verdict
 from mlbloat.model.step import StepReport
 from mlbloat.model.use import Phase
 from mlbloat.report import devicecode
-from mlbloat.report.columns import WIDTH, Fitted, plain_table, text
+from mlbloat.report.columns import Fitted, plain_table, text
 from mlbloat.report.units import change, count, limit_sentence, percent, short_key, size
+from mlbloat.report.widths import WIDTH
 from mlbloat.report.words import judgement, made_by, used_means
 
 ROWS = 12

@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mlbloat.errors import EngineError
 from mlbloat.model.conditions import Mount
 from mlbloat.model.container import Device, DeviceHook, Devices
@@ -48,6 +46,8 @@ def devices_of(gpus: tuple[str, ...], directories: tuple[Path, ...] = _DIRECTORI
 
 
 def _documents(directory: Path) -> Iterator[Mapping[str, Any]]:
+    import yaml  # a scan that gives nobody a GPU does without
+
     paths = sorted(directory.iterdir()) if directory.is_dir() else []
     for path in (path for path in paths if path.suffix in (".json", ".yaml")):
         try:
