@@ -37,6 +37,19 @@ _IMPORTERS = tuple(
     )
 )
 """Calls whose name says that they import: what it begins with, and what follows."""
+_RUN_PROGRAMS = ("subprocess", "popen", "Popen", "which(", "_exec(", "_shell(", "posix_spawn")
+_LOAD_LIBRARIES = ("ctypes", "CDLL", "LoadLibrary", "dlopen", "load_library", "find_library")
+_HINTS = tuple(
+    dict.fromkeys(
+        (
+            *(begin for begin, _ in _IMPORTERS),
+            *_RUN_PROGRAMS,
+            *("import_module", "__getattr__", "_import_structure", "importlib", "pkg_resources", "entry_points"),
+            *("ctypes", "CDLL", "dlopen", "ibrary", "os.", "sys.modules[", "attach_stub("),
+        )
+    )
+)
+"""Words that say what a text may do, each searched for once."""
 _REPLACES_ITSELF = re.compile(r"sys\.modules\[__name__\]\s*=")
 _CALLED = re.compile(
     r"(?:run|call|check_output|open|system|which|exec|exec[lv]p?e?|spawn\w*|output|command|shell)"
@@ -109,33 +122,33 @@ def learn(text: str) -> SourceFacts:
     code = source.code
     strings = [literal for literal in dict.fromkeys(source.strings) if literal]
     short = [literal for literal in strings if len(literal) <= _LONGEST_NAME]
-    by_name = "import_module" in code or "__import__" in code
-    lists, walks = "iter_modules" in code, "walk_packages" in code
+    hints = frozenset([hint for hint in _HINTS if hint in code])
+    by_name = "import_module" in hints or "__import__" in hints
+    lists, walks = "iter_modules" in hints, "walk_packages" in hints
     names, others = _names(short)
-    called, handed = _importer_calls(source)
+    called, handed = _importer_calls(source, hints)
     return SourceFacts(
         imports=source.imports,
         dotted=_dotted(short),
         names=names,
         files=_once(name for name in others if "*" not in name),
         patterns=_once(name for name in others if "*" in name and _says_something(name)),
-        groups=_groups(short, code),
+        groups=_groups(short, hints),
         paths=_paths(strings),
         called=called,
         handed=handed,
         started=_once(_started(source, strings)),
         code=_once(_code(strings)),
         prefixes=_once(_prefixes(source)) if by_name else (),
-        libraries=_once(_libraries(source, short)),
-        programs=_once(_programs(source)),
-        lazy=by_name or lists or walks or _has(code, ("__getattr__", "_import_structure", "azy")),
+        libraries=_once(_libraries(source, short, hints)),
+        programs=_once(_programs(source, hints)),
+        lazy=by_name or lists or walks or not hints.isdisjoint(("__getattr__", "_import_structure", "azy")),
         computed=by_name and any(_is_computed(source, match) for call in _COMPUTED for match in call.finditer(code)),
-        replaces_itself="sys.modules[" in code and _REPLACES_ITSELF.search(code) is not None,
+        replaces_itself="sys.modules[" in hints and _REPLACES_ITSELF.search(code) is not None,
         lists_modules=lists,
         walks_packages=walks,
-        reads_stub="attach_stub(" in code,
-        asks_metadata=_has(code, ("importlib_metadata", "pkg_resources"))
-        or ("importlib" in code and "metadata" in code),
+        reads_stub="attach_stub(" in hints,
+        asks_metadata="pkg_resources" in hints or ("importlib" in hints and "metadata" in code),
         hooks=bool(called) and "meta_path" in code,
     )
 
@@ -171,8 +184,8 @@ def _dotted(short: Iterable[str]) -> tuple[str, ...]:
     return _once(match[1] for match in matches if match)
 
 
-def _groups(short: Iterable[str], code: str) -> tuple[str, ...]:
-    asks = "entry_points" in code
+def _groups(short: Iterable[str], hints: frozenset[str]) -> tuple[str, ...]:
+    asks = "entry_points" in hints
     return tuple(literal for literal in short if (asks or "." in literal) and _GROUP.fullmatch(literal))
 
 
@@ -182,12 +195,12 @@ def _paths(strings: Iterable[str]) -> tuple[str, ...]:
     return _once(path.decode("ascii") for path, _ in found)
 
 
-def _importer_calls(source: Source) -> tuple[tuple[str, ...], tuple[tuple[int, str], ...]]:
+def _importer_calls(source: Source, hints: frozenset[str]) -> tuple[tuple[str, ...], tuple[tuple[int, str], ...]]:
     """`import_module("x")`, `import_optional("x")`, `LazyLoader("x", globals(), "y.x")`, `iter_modules(x.__path__)`."""
     called: list[str] = []
     arguments: list[str] = []
     for fixed, importer in _IMPORTERS:
-        for call in _calls(source.code, fixed, importer):
+        for call in _calls(source.code, fixed, importer) if fixed in hints else ():
             called += (source.strings[int(number)] for number in _NUMBER.findall(call[1])[:3])
             arguments += _ARGUMENT.findall(call[1])
     return _once(name for name in called if ANY_NAME.fullmatch(name)), _once(_packages(source, arguments))
@@ -243,10 +256,9 @@ def _prefixes(source: Source) -> Iterator[str]:
             yield match[1]
 
 
-def _libraries(source: Source, short: Iterable[str]) -> Iterator[str]:
-    if not _has(source.code, ("ctypes", "ibrary", "CDLL", "dlopen")):
-        return
-    if not _has(source.code, ("ctypes", "CDLL", "LoadLibrary", "dlopen", "load_library", "find_library")):
+def _libraries(source: Source, short: Iterable[str], hints: frozenset[str]) -> Iterator[str]:
+    loads = not hints.isdisjoint(_LOAD_LIBRARIES)
+    if not loads and not ("ibrary" in hints and _has(source.code, _LOAD_LIBRARIES)):
         return
     wanted = [literal for literal in short if ".so" in literal]
     wanted += [f"{literal}.so" for literal in short if _LIBRARY_STEM.fullmatch(literal)]
@@ -254,12 +266,9 @@ def _libraries(source: Source, short: Iterable[str]) -> Iterator[str]:
     yield from (name.partition("*")[0].rstrip(".") for name in wanted)
 
 
-def _programs(source: Source) -> Iterator[str]:
+def _programs(source: Source, hints: frozenset[str]) -> Iterator[str]:
     code = source.code
-    if not (
-        _has(code, ("subprocess", "popen", "Popen", "which(", "_exec(", "_shell(", "posix_spawn"))
-        or ("os." in code and _has(code, ("os.system", "os.exec", "os.spawn")))
-    ):
+    if hints.isdisjoint(_RUN_PROGRAMS) and not ("os." in hints and _has(code, ("os.system", "os.exec", "os.spawn"))):
         return
     for number in dict.fromkeys([*_CALLED.findall(code), *_LIST_HEAD.findall(code)]):
         words = source.strings[int(number)].split(None, 1)
