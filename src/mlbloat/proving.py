@@ -211,9 +211,11 @@ def advice(
     """Say what could be left out as a whole when what the slim image holds is needed; empty when nobody asked."""
     if not wanted.advice:
         return ""
+    kept, marks = proof.plan.kept, tuple(marks)
     used = frozenset(mark.path for mark in marks if mark.file_class is FileClass.USED)
+    asked = frozenset(use.path for mark in marks for use in mark.uses if use.reason is Reason.ASKED) & kept
     return slimming.lean_dockerfile(
-        image, tree, inventory, proof.plan.kept, report.findings, used=used, base=_base(image)
+        image, tree, inventory, kept, report.findings, used=used, asked=asked, base=_base(image)
     )
 
 

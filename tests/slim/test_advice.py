@@ -191,3 +191,26 @@ def test_a_package_goes_with_configuration_that_is_kept_and_stays_with_one_that_
 
     assert purged("/usr/bin/used")
     assert not purged("/usr/bin/used", "/etc/other")
+
+
+def test_a_package_whose_record_code_asks_for_stays(tmp_path: Path) -> None:
+    """As `importlib.metadata.version("extra")` does: the slim image keeps the record, and nothing else of it."""
+    image = image_of(tmp_path / "image", [PYTHON])
+    tree = merged(image)
+    record = f"{SITE}/extra-1.0.dist-info/METADATA"
+    kept = frozenset({f"{SITE}/app/__init__.py", record})
+
+    def removed(*asked: str) -> str:
+        return lean_dockerfile(
+            image,
+            tree,
+            take_inventory(tree),
+            kept,
+            (),
+            used=frozenset({f"{SITE}/app/__init__.py"}),
+            asked=frozenset(asked),
+            base="app:1",
+        )
+
+    assert steps(removed())[0].endswith("pip uninstall --yes extra below")
+    assert steps(removed(record)) == []

@@ -46,9 +46,14 @@ def lean_dockerfile(
     findings: Iterable[Finding],
     *,
     used: frozenset[str],
+    asked: frozenset[str] = frozenset(),
     base: str,
 ) -> str:
-    """Write the advice; `kept` is what the slim image holds, `used` of that what runs, `base` the original for FROM."""
+    """Write the advice; `kept` is what the slim image holds, `base` the original for FROM.
+
+    Of what is kept, `used` is what runs touched, and `asked` are records of packages that code names: without the
+    package the code would find none.
+    """
     config = json.loads(image.config.document).get("config") or {}
     findings = tuple(findings)
     base = base_name(base)
@@ -60,7 +65,7 @@ def lean_dockerfile(
         HADOLINT,
         f"FROM {base} AS full",
         *(("USER 0:0",) if config.get("User") else ()),
-        *_packages(_Scene.of(tree, inventory, kept_files, used)),
+        *_packages(_Scene.of(tree, inventory, kept_files, used, asked)),
         *_caches(kept_files, findings),
         "",
         "FROM scratch",
@@ -85,12 +90,15 @@ class _Scene:
     """Paths of each content."""
 
     @classmethod
-    def of(cls, tree: FileTree, inventory: Inventory, kept: frozenset[str], used: frozenset[str]) -> "_Scene":
+    def of(
+        cls, tree: FileTree, inventory: Inventory, kept: frozenset[str], used: frozenset[str], asked: frozenset[str]
+    ) -> "_Scene":
         names: dict[tuple[int, int], set[str]] = {}
         for entry in tree.files():
             names.setdefault(entry.inode, set()).add(entry.path)
         others = {package.key: owner for package in inventory.packages if (owner := installer(package, inventory))}
         unneeded = graph.unneeded(inventory, is_needed=kept.__contains__, is_used=used.__contains__) - others.keys()
+        unneeded -= {package.key for package in inventory.packages if not asked.isdisjoint(package.files)}
         ways = removers(tree, {_place(package) for package in inventory.packages if package.key in unneeded})
         tools = {path for way in ways.values() if way is not None for path in way.programs}
         owners = {owner.key for path in tools for owner in inventory.owners.get(path, ())}
