@@ -18,6 +18,7 @@ from mlbloat.model.workload import Expect, Run, Workload
 from mlbloat.pipeline import Request
 from mlbloat.slim import SlimOptions
 from tests.support import distribution, engines, images, runnable, sandbox
+from tests.support.held import Held
 
 pytestmark = pytest.mark.engine
 
@@ -237,6 +238,21 @@ def test_a_bare_tag_goes_to_the_engine_that_has_the_image(original: str, monkeyp
     held = subprocess.check_output([podman, "image", "inspect", "--format", "{{.Id}}", f"{NAME}:slim"], text=True)
     subprocess.run([podman, "rmi", "-f", f"{NAME}:slim"], check=True, stdout=subprocess.DEVNULL)
     assert f"sha256:{held.strip()}" == result.report.slim.id
+
+
+def test_podman_runs_the_slim_image_that_was_loaded_into_it(original: str, in_podman: str) -> None:
+    sandbox.engine("runc")
+    slim = Held("podman", f"{NAME}:slim")
+    asked = Request(reference=in_podman, workload=WORKLOAD, engine="runc")
+    assert pipeline.slim(asked, f"podman:{slim.tag}").failure == ""
+    try:
+        for run in (*WORKLOAD.profile, *WORKLOAD.verify):
+            assert slim.fails(run) == ()
+            assert slim.output(run).stdout == Held("podman", original).output(run).stdout
+        gone = slim.output(Run(name="gone", run=("/bin/cat", "/usr/share/never")))
+        assert (gone.exit, gone.stdout) == (1, b"")
+    finally:
+        slim.remove()
 
 
 @pytest.mark.parametrize("engine", ["runc", "embedded"])

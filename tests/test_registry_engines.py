@@ -13,9 +13,12 @@ from mlbloat import pipeline
 from mlbloat.errors import BadImageError, ImageNotFoundError, PublishError
 from mlbloat.image import load, squash
 from mlbloat.model.image import Image
+from mlbloat.model.use import Access, Action, RunRecord
 from mlbloat.model.workload import Workload
 from mlbloat.pipeline import Request
 from mlbloat.slim import SlimOptions, check_destination, parse_destination
+from mlbloat.usage import trace as tracing
+from tests.slim.installed import LAYER
 from tests.support import distribution, engines, images
 from tests.support.distribution import Distribution, Wire
 from tests.support.elf import elf_file
@@ -167,6 +170,56 @@ def test_a_push_of_a_sibling_sends_only_what_differs(registry: Distribution, tmp
             sent.append(wire.sent_bytes - before)
         assert sent[0] > 3_000_000
         assert sent[1] < 30_000
+
+
+def profile_of(path: Path, *touched: str) -> Path:
+    """Record a run that opened files, the program among them."""
+    accesses = tuple(Access(name, Action.OPENED) for name in ("/bin/tool", *touched))
+    run = RunRecord(
+        name=path.stem, engine="e", tracer="t", seconds=0, exit=0, stdout=b"", stderr=b"", accesses=accesses
+    )
+    path.write_bytes(tracing.profile_file((run,)))
+    return path
+
+
+def test_siblings_slimmed_with_the_union_of_their_profiles_share_the_base_in_a_registry(
+    registry: Distribution, tmp_path: Path
+) -> None:
+    """One base below two applications that use different files of it; of the second only its own layer is sent."""
+    base: Members = {
+        "/bin/tool": elf_file(),
+        "/lib/first": random.Random(2).randbytes(1_000_000),
+        "/lib/second": random.Random(3).randbytes(1_000_000),
+        "/lib/unused": b"u" * 5000,
+        **dict(LAYER),
+    }
+    profiles = []
+    for name in ("first", "second"):
+        layers: list[Members] = [base, {f"/app/{name}": f"{name} application", "/lib/unused": f"{name} too"}]
+        layout = images.oci_dir(tmp_path / name, layers, config={"Cmd": ["/bin/tool"]})
+        skopeo(f"oci:{layout}:latest", f"docker://{registry.authority}/team/{name}:1")
+        profiles.append(profile_of(tmp_path / f"{name}.json", f"/lib/{name}", f"/app/{name}"))
+
+    def pushed(name: str, tag: str, *profiles: Path) -> tuple[int, int]:
+        """Slim and push; return the bytes that went over the wire, and how many blobs the registry has since."""
+        before, sent = registry.blobs(), wire.sent_bytes
+        request = Request(reference=f"registry:{registry.authority}/team/{name}:1", profiles=profiles)
+        assert pipeline.slim(request, f"registry:{wire.authority}/slim/all:{tag}").failure == ""
+        return wire.sent_bytes - sent, len(registry.blobs() - before)
+
+    with closing(Wire(registry.authority)) as wire:
+        assert pushed("first", "first", *profiles)[0] > 2_000_000
+        sent_bytes, blobs = pushed("second", "second", *profiles)
+        assert (sent_bytes < 20_000, blobs) == (True, 3)  # its layer, its configuration, its manifest
+        sent_bytes, blobs = pushed("second", "again", *profiles)
+        assert (sent_bytes < 20_000, blobs) == (True, 0)
+        sent_bytes, _ = pushed("second", "alone", profiles[1])
+        assert sent_bytes > 1_000_000  # a base of its own
+    one, other = (
+        load(f"registry:{registry.authority}/slim/all:{tag}", tmp_path / f"w-{tag}") for tag in ("first", "second")
+    )
+    assert one.layers[0].diff_id == other.layers[0].diff_id
+    assert "/lib/unused" not in squash(one) and {"/lib/first", "/lib/second"} < squash(one).keys()
 
 
 def test_a_registry_that_goes_away_in_the_middle_of_an_upload_moves_no_tag(

@@ -10,20 +10,33 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from msgspec import structs
 
+from mlbloat import pipeline
 from mlbloat.errors import PublishError
 from mlbloat.image import load, squash
-from mlbloat.model.filetree import Entry, FileTree, Kind
+from mlbloat.model.filetree import FileTree
 from mlbloat.model.image import Image
 from mlbloat.model.use import Level
-from mlbloat.slim import Plan, SlimImage, make_plan, parse_destination, publish, slimmed_dockerfile, write
+from mlbloat.model.workload import Workload
+from mlbloat.pipeline import Request
+from mlbloat.slim import (
+    Plan,
+    SlimImage,
+    SlimOptions,
+    make_plan,
+    parse_destination,
+    publish,
+    slimmed_dockerfile,
+    write,
+)
+from mlbloat.slim.dockerfile import TOOL_IMAGE
 from mlbloat.verify import compare
 from tests.slim.installed import LAYER
 from tests.slim.stacks import image_of, marks_keeping, merged
 from tests.slim.test_databases import cut
 from tests.support import images
 from tests.support.images import WHITEOUT, Fifo, Member, Members
+from tests.support.timeless import timeless
 from tests.support.trees import Hard, Link
 
 pytestmark = pytest.mark.engine
@@ -222,16 +235,41 @@ def test_the_dockerfile_builds_the_slim_tree_and_its_configuration(tmp_path: Pat
     assert compare(timeless(tree), timeless(squash(built)), b"{}", b"{}", plan.removed) == ()
 
 
+def test_the_dockerfile_of_an_image_without_a_shell_builds_what_slim_publishes(tmp_path: Path) -> None:
+    """The image has one program, which is no shell: by the pipeline, as users do, and from docker to docker."""
+    files: Members = {
+        "/bin": None,
+        "/bin/hello": hello("hello\n"),
+        "/data": Member(value=None, mode=0o1770, uid=5, gid=6),
+        "/data/two words": Member(value="kept", mode=0o640, uid=7, gid=8, mtime=1e9),
+        "/usr/lib/unused": "x" * 5000,
+    }
+    config: dict[str, object] = {"Cmd": ["/bin/hello"], "Env": ["PATH=/bin"], "Labels": OWN}
+    archive = images.docker_archive(tmp_path / "a.tar", [files], config=config, tag=f"{NAME}:original")
+    docker("load", "--input", archive)
+    plain = image_of(tmp_path / "plain", [programs()], config={"Env": ["PATH=/bin"], "Labels": OWN})
+    tool = write(plain, planned(plain, merged(plain), *merged(plain)), tmp_path / "tool")
+    publish(tool.directory, parse_destination(f"docker:{NAME}:tool"))
+
+    asked = Request(reference=f"docker:{NAME}:original", workload=Workload(keep=("/data/*",)))
+    made = pipeline.slim(asked, f"docker:{NAME}:slim", wanted=SlimOptions(dockerfile="Dockerfile"))
+    assert made.failure == ""
+    context = tmp_path / "context"
+    context.mkdir()
+    for name, text in made.dockerfile.items():
+        (context / name).write_text(text.replace(f"FROM {TOOL_IMAGE} ", f"FROM {NAME}:tool "))
+    assert f"FROM {NAME}:tool " in (context / "Dockerfile").read_text()
+    build = ("docker", "build", "--quiet", "--tag", f"{NAME}:built", context)
+    done = subprocess.run(build, capture_output=True, text=True, env={**os.environ, "DOCKER_BUILDKIT": "0"})
+    assert done.returncode == 0, done.stderr
+    slim, built = (load(f"docker:{NAME}:{tag}", tmp_path / tag) for tag in ("slim", "built"))
+    assert compare(timeless(squash(slim)), timeless(squash(built)), b"{}", b"{}", ()) == ()
+    assert {entry.path for entry in squash(built).files()} == {"/bin/hello", "/data/two words"}
+    own = ("Cmd", "Env")
+    assert [json_config(built)[name] for name in own] == [json_config(slim)[name] for name in own]
+    assert docker("run", "--rm", "--network=none", f"{NAME}:built") == "hello\n"
+
+
 def json_config(image: Image) -> dict[str, object]:
 
     return dict(json.loads(image.config.document)["config"])
-
-
-def timeless(tree: FileTree) -> FileTree:
-    """Without times, which a build sets for directories, and without the root, which it makes itself."""
-    entries = {path: structs.replace(entry, mtime=0.0) for path, entry in tree.items() if path != "/"}
-    return FileTree({path: _mode(entry) for path, entry in entries.items()}, tree.contents)
-
-
-def _mode(entry: Entry) -> Entry:
-    return structs.replace(entry, mode=0o777) if entry.kind is Kind.SYMLINK else entry

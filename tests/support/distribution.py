@@ -37,7 +37,15 @@ class Distribution:
 
     def blob(self, digest: str) -> Path:
         algorithm, _, digits = digest.partition(":")
-        return self.directory / "docker/registry/v2/blobs" / algorithm / digits[:2] / digits / "data"
+        return self._blobs / algorithm / digits[:2] / digits / "data"
+
+    def blobs(self) -> frozenset[str]:
+        """Digests of all that it holds: layers, configurations, manifests."""
+        return frozenset(path.parent.name for path in self._blobs.glob("*/*/*/data"))
+
+    @property
+    def _blobs(self) -> Path:
+        return self.directory / "docker/registry/v2/blobs"
 
 
 @contextmanager
