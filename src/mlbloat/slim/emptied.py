@@ -22,10 +22,18 @@ def emptied(tree: FileTree, kept: Set[str], looked: Iterable[str]) -> frozenset[
         if not _SEARCHED.match(path):
             continue
         if entry.kind is not Kind.DIRECTORY:
-            (stay if path in kept else held).update(_parents(path))
+            _add_parents(stay if path in kept else held, path)
         elif not tree.children(path) or _SEARCHED.fullmatch(f"{path}/"):
             stay.update(_with_parents((path,)))  # empty in the original, too, or a place to look in
     return frozenset(path for path in held - stay if _SEARCHED.match(path))
+
+
+def _add_parents(paths: set[str], path: str) -> None:
+    """Add the directories above a path to a set that has those above each directory in it."""
+    for parent in _parents(path):
+        if parent in paths:
+            break  # and so are those above it
+        paths.add(parent)
 
 
 def _with_parents(paths: Iterable[str]) -> Iterator[str]:

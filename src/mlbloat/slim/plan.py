@@ -197,8 +197,9 @@ def _closed(stack: _Stack, tree: FileTree, wanted: set[Key]) -> tuple[set[Key], 
     names: dict[Key, list[Key]] = defaultdict(list)
     inode_of: dict[Key, Key] = {}
     for entry in tree.files():
-        names[entry.inode].append(_key(entry))
-        inode_of[_key(entry)] = entry.inode
+        key, inode = _key(entry), entry.inode
+        names[inode].append(key)
+        inode_of[key] = inode
     inodes: set[Key] = set()
     members: set[Key] = set()
     waiting = [key for inode in sorted(wanted) for key in names[inode]]
@@ -208,12 +209,13 @@ def _closed(stack: _Stack, tree: FileTree, wanted: set[Key]) -> tuple[set[Key], 
             continue
         members.add(key)
         entry = stack.by_key[key]
-        waiting.extend(map(_key, stack.link_target(entry)))
+        if entry.kind is Kind.HARDLINK:
+            waiting.extend(map(_key, stack.link_target(entry)))
         if key not in stack.shown:
             waiting.extend(map(_key, stack.hiders(entry)))
-        elif key in inode_of and inode_of[key] not in inodes:
-            inodes.add(inode_of[key])
-            waiting.extend((inode_of[key], *names[inode_of[key]]))
+        elif (shared := inode_of.get(key)) is not None and shared not in inodes:
+            inodes.add(shared)
+            waiting.extend((shared, *names[shared]))
     return inodes | wanted, members - stack.shown
 
 
