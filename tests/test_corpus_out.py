@@ -3,7 +3,7 @@
     MLBLOAT_CORPUS=corpus/nginx:1 MLBLOAT_CORPUS_WORKLOADS=… .venv/bin/pytest -sm corpus tests/test_corpus_out.py
 
 `MLBLOAT_CORPUS_PROFILES` names a directory of NAME.json, recorded before by `mlbloat trace`; without it they are
-recorded here.
+recorded here. `MLBLOAT_TRIVY` names that scanner (tests/support/trivy.py).
 """
 
 import json
@@ -22,13 +22,14 @@ from mlbloat.image import load, squash
 from mlbloat.model.report import Report
 from mlbloat.model.use import Level
 from mlbloat.model.workload import Run, Workload
+from mlbloat.packages import take_inventory
 from mlbloat.pipeline import Request
 from mlbloat.slim import SlimOptions, make_plan, parse_destination, publish, write
 from mlbloat.slim.dockerfile import TOOL_IMAGE
 from mlbloat.verify import compare
 from tests.slim.stacks import image_of, merged
 from tests.slim.test_docker import programs
-from tests.support import distribution, engines
+from tests.support import distribution, engines, syft, trivy
 from tests.support.held import Held
 from tests.support.timeless import timeless
 
@@ -123,6 +124,21 @@ def _inspected(place: str, *options: str) -> dict[str, Any]:
     done = subprocess.run([engines.program("skopeo"), "inspect", *options, place], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("scanner", ["syft", "trivy"])
+def test_scanners_list_exactly_what_is_left(slim: Slim, tmp_path: Path, scanner: str) -> None:
+    """Of APT and pip, which both scanners read; they do not look for environments of conda in images."""
+    inventory = take_inventory(squash(load(f"oci-dir:{slim.layout}", tmp_path / "read")))
+    left = {identity[:2] for identity in syft.identities(inventory) if identity[0] in ("apt", "pip")}
+    if scanner == "trivy":
+        found = trivy.packages(slim.layout, tmp_path / "cache")
+    else:
+        publish(slim.layout, parse_destination(f"docker-archive:{tmp_path}/slim.tar:mlbloat-test:slim"))
+        artifacts = syft.artifacts(tmp_path / "slim.tar")
+        found = {each.identity[:2] for each in artifacts if each.identity[0] in ("apt", "pip")}
+        (tmp_path / "slim.tar").unlink()
+    assert (found - left, left - found) == (set(), set())
 
 
 def test_the_image_that_has_everything_back_is_the_original(slim: Slim) -> None:

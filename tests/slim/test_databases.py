@@ -23,7 +23,7 @@ from mlbloat.verify import compare
 from tests.slim import installed
 from tests.slim.installed import CONDA, KEPT, LAYER, SITE
 from tests.slim.stacks import mark, marks_keeping
-from tests.support import engines, images
+from tests.support import engines, images, trivy
 from tests.support.images import Members
 from tests.support.trees import Hard, Link
 
@@ -276,6 +276,25 @@ def test_syft_lists_exactly_the_packages_with_payload_left(tmp_path: Path) -> No
     written, _ = slimmed(image, cut(image), tmp_path)
     place = publish(written.directory, parse_destination(f"oci-archive:{tmp_path}/slim.tar"))
     assert scanned(place) == {"base", "lib", "pylib", "lib-apk", "removed"}
+
+
+@pytest.mark.corpus
+def test_trivy_lists_exactly_the_packages_with_payload_left(tmp_path: Path) -> None:
+    image = opened(tmp_path)
+    before = trivy.packages(images.oci_dir(tmp_path / "layout-of-original", [LAYER]), tmp_path / "cache")
+    assert {name for _, name in before} == {
+        "base",
+        "extra",
+        "lib",
+        "lonely",
+        "pyextra",
+        "pylib",
+        "extra-apk",
+        "lib-apk",
+    }
+    written, _ = slimmed(image, cut(image), tmp_path)
+    after = trivy.packages(written.directory, tmp_path / "cache")
+    assert {name for _, name in after} == {"base", "lib", "pylib", "lib-apk"}
 
 
 def scanned(reference: str) -> set[str]:
