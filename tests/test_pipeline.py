@@ -382,7 +382,7 @@ def _command(number: int) -> str:
 
 def _wait_for_run(process: "subprocess.Popen[str]") -> dict[int, str]:
     """Wait until the command of the container runs; every process below the program at that moment."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline and process.poll() is None:
         found = {number: _command(number) for number in below(process.pid)}
         if "sleep 601" in found.values():

@@ -116,7 +116,7 @@ def test_archives_that_skopeo_writes_hold_the_same_image(tmp_path: Path) -> None
 @pytest.fixture
 def loaded(tmp_path: Path) -> Iterator[str]:
     """The image in the docker engine, under a name of its own."""
-    client = docker.from_env()
+    client = docker.from_env(timeout=600)
     name = f"mlbloat-test/{os.getpid()}:{tmp_path.name}".lower()
     with images.docker_archive(tmp_path / "d.tar", LAYERS, config={"Cmd": ["x"]}, tag=name).open("rb") as stream:
         client.images.load(stream)
@@ -138,7 +138,7 @@ def test_an_image_of_the_docker_engine_is_read(tmp_path: Path, loaded: str) -> N
 
 
 def test_the_tree_is_what_the_docker_engine_exports(tmp_path: Path, loaded: str) -> None:
-    client = docker.from_env()
+    client = docker.from_env(timeout=600)
     container = client.containers.create(loaded)
     try:
         exported = _bytes(container.export())
@@ -167,7 +167,7 @@ def test_the_engine_passes_over_global_headers_as_we_do(tmp_path: Path) -> None:
     pax = tarfile.TarInfo.create_pax_global_header({"path": "renamed", "uid": "77"})
     name = f"mlbloat-test/global:{os.getpid()}"
     path = images.docker_archive(tmp_path / "d.tar", [pax + plain], config={"Cmd": ["x"]}, tag=name)
-    client = docker.from_env()
+    client = docker.from_env(timeout=600)
     try:
         with path.open("rb") as stream:
             client.images.load(stream)

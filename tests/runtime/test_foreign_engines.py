@@ -231,7 +231,7 @@ Path({str(tmp_path)!r}, "scratch").mkdir()
 sandbox.engine({engine.name!r}).run(what, Path({str(rootfs)!r}), Path({str(tmp_path)!r}, "scratch"))
 """
     victim = subprocess.Popen([sys.executable, "-c", script])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not (tmp_path / "ready").exists() and time.monotonic() < deadline:
         assert victim.poll() is None
         time.sleep(0.05)

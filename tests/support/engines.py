@@ -14,7 +14,7 @@ def program(name: str) -> str:
 
 def docker_client() -> docker.DockerClient:
     try:
-        return docker.from_env()
+        return docker.from_env(timeout=600)
     except docker.errors.DockerException as error:
         missing(f"the docker engine does not answer: {error}")
 

@@ -13,7 +13,7 @@ import pytest
 from mlbloat.runtime import process
 from tests.support.leftovers import below
 
-_SECONDS = 60.0
+_SECONDS = 180.0
 
 
 @contextmanager

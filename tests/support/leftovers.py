@@ -15,7 +15,7 @@ from mlbloat.model.container import Container, Outcome
 from mlbloat.runtime import Listener, process, program
 from mlbloat.runtime.messages import Spec
 
-_SECONDS = 60.0
+_SECONDS = 180.0
 """Until what another process takes away must be gone."""
 
 
@@ -42,7 +42,7 @@ def control_groups(runs: Iterable[str]) -> set[str]:
 def in_docker(runs: Iterable[str]) -> set[str]:
     """Containers and images of these runs that the docker engine has."""
     try:
-        with contextlib.closing(docker.from_env()) as client:
+        with contextlib.closing(docker.from_env(timeout=600)) as client:
             names = {name for one in client.api.containers(all=True) for name in one["Names"]}
             names |= {tag for one in client.api.images("mlbloat-run") for tag in one["RepoTags"] or ()}
     except docker.errors.DockerException:
