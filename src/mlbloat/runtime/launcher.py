@@ -210,29 +210,30 @@ def main() -> None:
         spec: Spec = json.load(stream)
     if os.getppid() != spec["parent"]:
         return
-    try:
-        listen()
-        if spec["engine"] == "runc":
-            launchrunc.run(spec, control, orders)
-        elif spec["engine"] == "embedded":
-            _run_embedded(spec, control, orders)
-        elif spec["engine"] == "podman":
-            from mlbloat.runtime import launchforeign, launchpodman
+    with cleaned_up(kill_descendants), contextlib.suppress(Stopped):
+        try:
+            listen()
+            _run(spec, control, orders)
+        except OSError as error:
+            send(control, {"failed": "engine", "text": reason(error)})
 
-            launchforeign.run(spec, control, orders, launchpodman.Container(spec))
-        elif spec["engine"] == "docker":
-            sys.path.extend(spec["search"])
-            from mlbloat.runtime import launchdocker, launchforeign
 
-            launchforeign.run(spec, control, orders, launchdocker.Container(spec))
-        else:
-            send(control, {"ended": 0, "text": " ".join(isolations())})
-    except OSError as error:
-        send(control, {"failed": "engine", "text": reason(error)})
-    except Stopped:
-        pass
-    finally:
-        kill_descendants()
+def _run(spec: Spec, control: socket.socket, orders: socket.socket) -> None:
+    if spec["engine"] == "runc":
+        launchrunc.run(spec, control, orders)
+    elif spec["engine"] == "embedded":
+        _run_embedded(spec, control, orders)
+    elif spec["engine"] == "podman":
+        from mlbloat.runtime import launchforeign, launchpodman
+
+        launchforeign.run(spec, control, orders, launchpodman.Container(spec))
+    elif spec["engine"] == "docker":
+        sys.path.extend(spec["search"])
+        from mlbloat.runtime import launchdocker, launchforeign
+
+        launchforeign.run(spec, control, orders, launchdocker.Container(spec))
+    else:
+        send(control, {"ended": 0, "text": " ".join(isolations())})
 
 
 if __name__ == "__main__":

@@ -150,11 +150,12 @@ def _creating(spec: Spec, listening: socket.socket) -> Iterator["subprocess.Pope
         listening.close()  # with a listener that came too late: whoever waits for its answer gets an error
         raise
     finally:
-        try:
-            creating.wait(_CREATE_SECONDS)
-        except subprocess.TimeoutExpired:
-            creating.kill()
-            creating.wait()
+        with undisturbed():
+            try:
+                creating.wait(_CREATE_SECONDS)
+            except subprocess.TimeoutExpired:
+                creating.kill()
+                creating.wait()
 
 
 def _hand_over(listening: socket.socket, control: socket.socket) -> bool:

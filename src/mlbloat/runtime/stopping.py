@@ -5,41 +5,37 @@ A launcher is told to end by SIGTERM, which becomes an exception wherever it is.
 
 import contextlib
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import NoReturn
 
 _SIGNALS = (signal.SIGTERM, signal.SIGALRM)
-_AGAIN_SECONDS = 0.01
+_AGAIN_SECONDS = 1.0
 
 
 class Stopped(BaseException):
     """The one that waits for us is gone, or wants us gone."""
 
 
-def listen() -> None:
-    """Raise Stopped at SIGTERM from now on, once.
+class _Ears:
+    deaf = False
+    """What was made is being taken away: nothing may stop that."""
 
-    Python drops an exception that is raised in a destructor or a weak reference's callback, as imports have many: the
-    alarm raises it again, outside of that.
+
+def listen() -> None:
+    """Raise Stopped at SIGTERM from now on, and again each second until what was made is being taken away.
+
+    Python drops an exception that is raised in a destructor or a weak reference's callback, as imports have many.
     """
-    sys.unraisablehook = _again
+    _Ears.deaf = False
     for number in _SIGNALS:
         signal.signal(number, _stop)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # whoever started us let no signal come before
 
 
-def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Stopped
-
-
-def _again(dropped: "sys.UnraisableHookArgs") -> None:
-    if isinstance(dropped.exc_value, Stopped):
+def _stop(number: int, frame: FrameType | None) -> None:
+    if not _Ears.deaf:
         signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
-    else:
-        sys.__unraisablehook__(dropped)
+        raise Stopped
 
 
 @contextlib.contextmanager
@@ -63,8 +59,5 @@ def cleaned_up(clean_up: Callable[[], object]) -> Iterator[None]:
     try:
         yield
     finally:
-        try:
-            for number in _SIGNALS:
-                signal.signal(number, signal.SIG_IGN)  # raises what is to be raised by then
-        finally:
-            clean_up()
+        _Ears.deaf = True
+        clean_up()
