@@ -35,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-w", "--workload", type=Path, default=DEMO / "demo.yaml")
     parser.add_argument("-n", "--runs", type=int, default=5, help="counted runs of each side")
     parser.add_argument("--engine", default="auto")
-    parser.add_argument("--tracers", nargs="+", default=["auto", "fanotify"], help="default: %(default)s")
+    parser.add_argument("--tracers", nargs="+", default=["auto", "fanotify", "strace"], help="default: %(default)s")
     parser.add_argument("--command", nargs=argparse.REMAINDER, help="run this in place of the workload's runs")
 
 

@@ -1,4 +1,4 @@
-"""The same workload needs the same files of an image, whichever engine runs it."""
+"""The same workload needs the same files of an image, whichever engine runs it and whatever records it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,12 +41,13 @@ class Needed:
     safe: set[str]
 
 
-def _needed(engine: str, image: Image, tree: FileTree, space: Path) -> Needed:
+def _needed(name: str, image: Image, tree: FileTree, space: Path) -> Needed:
+    engine, _, tracer = name.partition(" ")
     space.mkdir()
     rootfs = space / "rootfs"
     unpack(tree, rootfs)
     run = Run(name="main", run=("/app/main",))
-    record = tracing.trace(run, image.config, tree, rootfs, space, sandbox.engine(engine))
+    record = tracing.trace(run, image.config, tree, rootfs, space, sandbox.engine(engine), tracer or "auto")
     uses = tracing.uses_of((record,), tree, image.config)
     followed = static.follow(tree, take_inventory(tree), image.config, uses, (("/app/main",),))
     files = {path for path in tree if tree[path].kind is Kind.FILE} - _BY_THE_ENGINE
@@ -76,8 +77,8 @@ def needed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Needed]:
     config = {"Env": ["PATH=/usr/bin:/bin"], "Cmd": ["/app/main"]}
     image = load(str(images.oci_archive(space / "app.tar", [layer], config=config)), space)
     tree = squash(image)
-    engines = ("embedded", "runc", "docker", "podman")
-    return {engine: _needed(engine, image, tree, space / engine) for engine in engines}
+    names = ("embedded", "runc", "docker", "podman", "embedded strace", "runc strace")
+    return {name: _needed(name, image, tree, space / name) for name in names}
 
 
 def test_it_does_the_same_everywhere(needed: dict[str, Needed]) -> None:
@@ -88,17 +89,20 @@ def test_it_does_the_same_everywhere(needed: dict[str, Needed]) -> None:
         "runc": "seccomp",
         "docker": "fanotify",
         "podman": "fanotify",
+        "embedded strace": "strace",
+        "runc strace": "strace",
     }
 
 
 def test_what_it_needs_is_the_same(needed: dict[str, Needed]) -> None:
-    assert needed["embedded"].safe == needed["runc"].safe == needed["docker"].safe == needed["podman"].safe
+    assert {name for name, each in needed.items() if each.safe != needed["runc"].safe} == set()
     assert "/usr/share/unread/data" not in needed["runc"].safe
 
 
 def test_what_was_seen_is_the_same_but_for_what_fanotify_cannot_see(needed: dict[str, Needed]) -> None:
     complete = needed["runc"].traced
-    assert needed["embedded"].traced == complete
+    for name in ("embedded", "embedded strace", "runc strace"):
+        assert needed[name].traced == complete
     assert complete >= _ONLY_LOOKED_AT
     for engine in ("docker", "podman"):
         assert complete - needed[engine].traced == _ONLY_LOOKED_AT

@@ -16,6 +16,7 @@ def test_every_check_says_what_it_found_and_what_to_do() -> None:
         "docker",
         "podman",
         "FUSE",
+        "strace",
         "GPU",
     ]
     assert all(check.detail and check.remedy for check in checks)

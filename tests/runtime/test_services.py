@@ -7,7 +7,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ from mlbloat.model.container import Container, Outcome
 from mlbloat.model.workload import Exec, Expect, Ready, Request, Service, Stop
 from mlbloat.runtime import Engine, embedded, service
 from mlbloat.runtime.exchange import exchange, reached
-from mlbloat.usage.trace.seccomp import Recorder
+from mlbloat.usage.trace import seccomp, strace, tracers
 from tests.support import sandbox
 from tests.support.ports import free_port
 from tests.support.sandbox import HOST, container, python
@@ -110,8 +110,11 @@ def test_a_command_runs_in_the_container_of_the_service(engine: Engine, tmp_path
     assert (command.status, command.body, command.stderr) == (5, b"True True /tmp\n", b"e")
 
 
-def test_what_the_service_and_its_commands_touch_is_recorded(engine: Engine, tmp_path: Path) -> None:
-    recorder = Recorder()
+@pytest.mark.parametrize("tracer", [seccomp, strace], ids=lambda tracer: str(tracer.name))
+def test_what_the_service_and_its_commands_touch_is_recorded(
+    engine: Engine, tracer: ModuleType, tmp_path: Path
+) -> None:
+    recorder: tracers.Tracing = sandbox.tracer(tracer).Recorder()
     commands = tuple(_executed(f"open('/etc/hostname'); open('/tmp/by-{n}', 'w')") for n in range(2))
     service = Service(ready=_READY, requests=(Request(url=_URL),), exec=commands, stop=_STOP)
     outcome = engine.run(_server(service), HOST, tmp_path, recorder)
@@ -264,7 +267,7 @@ def test_every_isolation_of_the_sandbox_has_services(
     runtime.unpack(tree_of(sandbox.shell_files("/bin/sh", "/bin/cat", "/bin/sleep")), tmp_path / "rootfs")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    recorder = Recorder()
+    recorder = seccomp.Recorder()
     look = Exec(run=("cat", "/tmp/made"), expect=Expect())
     service = Service(ready=Ready(log="^up$"), exec=(look,), stop=Stop(signal="TERM"))
     what = replace(container("/bin/sh", "-c", _SHELL_SERVICE), service=service)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from elftools.elf.dynamic import DynamicSection
@@ -34,6 +35,16 @@ def engine(name: str) -> Engine:
         pytest.fail(f"{name}: {problem}")
     if problem:
         pytest.skip(f"{name}: {problem}")
+    return found
+
+
+def tracer(found: ModuleType) -> ModuleType:
+    """Return a tracer that works here. In CI its absence is a failure, elsewhere the reason to skip."""
+    problem = found.problem()
+    if problem and os.environ.get("CI"):
+        pytest.fail(f"{found.name}: {problem}")
+    if problem:
+        pytest.skip(f"{found.name}: {problem}")
     return found
 
 

@@ -85,7 +85,7 @@ Tracer = Annotated[
         "--tracer",
         metavar="TRACER",
         envvar="MLBLOAT_TRACER",
-        help="What records a run: auto, seccomp, fuse or fanotify.",
+        help="What records a run: auto, seccomp, fuse, fanotify or strace.",
     ),
 ]
 Platform = Annotated[

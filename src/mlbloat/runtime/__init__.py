@@ -17,10 +17,14 @@ from mlbloat.runtime.process import remove as remove_tree
 from mlbloat.runtime.program import ProgramError, ask, printed
 from mlbloat.runtime.program import find as find_program
 from mlbloat.runtime.running import RunningContainer, find_running, loaded_by, mounted_over, watch_running
+from mlbloat.runtime.strace import Attached
+from mlbloat.runtime.strace import attach as attach_strace
+from mlbloat.runtime.strace import problem as strace_problem
 from mlbloat.runtime.unpack import unpack
 
 __all__ = [
     "ENGINES",
+    "Attached",
     "Check",
     "ContextError",
     "Engine",
@@ -31,6 +35,7 @@ __all__ = [
     "ProgramError",
     "RunningContainer",
     "ask",
+    "attach_strace",
     "choose",
     "command_line",
     "connect_docker",
@@ -46,6 +51,7 @@ __all__ = [
     "open_inside",
     "printed",
     "remove_tree",
+    "strace_problem",
     "unpack",
     "watch_running",
 ]

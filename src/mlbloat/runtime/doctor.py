@@ -34,6 +34,7 @@ def doctor() -> tuple[Check, ...]:
         _docker,
         _podman,
         _fuse,
+        _strace,
         _gpu,
     )
     return tuple(probe() for probe in probes)
@@ -146,6 +147,19 @@ def _fuse() -> Check:
         ok=allowed,
         detail=f"{device} may be opened" if allowed else there or f"there is no {device}",
         remedy="modprobe fuse, and root; only --tracer fuse needs it",
+    )
+
+
+def _strace() -> Check:
+    try:
+        detail, ok = program.ask(("strace", "--version")).decode(errors="replace").partition("\n")[0], True
+    except program.ProgramError as error:
+        detail, ok = str(error), False
+    return Check(
+        name="strace",
+        ok=ok,
+        detail=detail or "strace",
+        remedy="apt-get install strace; only --tracer strace needs it",
     )
 
 

@@ -15,6 +15,7 @@ from functools import partial
 
 from mlbloat.runtime import controlgroup, kernel, rootmount, sandbox
 from mlbloat.runtime.descendants import kill_descendants
+from mlbloat.runtime.gate import wait_for_tracer
 from mlbloat.runtime.messages import Spec, receive_descriptor, send
 from mlbloat.runtime.orders import obey
 from mlbloat.runtime.stopping import cleaned_up, undisturbed
@@ -55,6 +56,8 @@ def run(spec: Spec, control: socket.socket, orders: socket.socket) -> None:
         descriptor = kernel.process_descriptor(child)
         send(control, {"child": child}, descriptor)
         os.close(descriptor)
+        if "strace" in spec["means"]:
+            wait_for_tracer(control, child)
         groups = controlgroup.of_process(child)
         began = time.monotonic()
         if _runc(spec, "start", _name(spec), quiet=True).wait():
@@ -64,7 +67,7 @@ def run(spec: Spec, control: socket.socket, orders: socket.socket) -> None:
         _await_program(child)
         send(control, {"started": began, "flags": flags})
         more = partial(_hand_over, listening, control)
-        status = obey(child, orders, partial(_execute, spec), {listening.fileno(): more})
+        status = obey(child, orders, partial(_execute, spec, control), {listening.fileno(): more})
         code = os.waitstatus_to_exitcode(status)
         killed = controlgroup.memory_flags(groups, spec["memory_bytes"])
         send(control, {"ended": code if code >= 0 else 128 - code, "at": time.monotonic(), "flags": killed})
@@ -81,15 +84,33 @@ def _await_program(child: int) -> None:
             time.sleep(0.002)
 
 
-def _execute(spec: Spec, argv: list[str], stdout: int, stderr: int) -> int:
+def _execute(spec: Spec, control: socket.socket, argv: list[str], stdout: int, stderr: int) -> int:
     """Start one more command in the container, as the first one was started."""
     with open("config.json", encoding="utf-8") as stream:
         process = {**json.load(stream)["process"], "args": argv}
     with open(_PROCESS_FILE, "w", encoding="utf-8") as stream:
         json.dump(process, stream)
     command = _command(spec, "exec", "--process", _PROCESS_FILE, _name(spec))
+    if "strace" in spec["means"]:
+        return _execute_traced(spec, control, command, stdout, stderr)
     outputs = [(os.POSIX_SPAWN_DUP2, stdout, 1), (os.POSIX_SPAWN_DUP2, stderr, 2)]
     return os.posix_spawn(spec["program"], command, os.environ, file_actions=outputs)
+
+
+def _execute_traced(spec: Spec, control: socket.socket, command: list[str], stdout: int, stderr: int) -> int:
+    """Start runc traced: the process that enters the container is one that it starts, and ends with an exec at once."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.dup2(stdout, 1)
+            os.dup2(stderr, 2)
+            wait_for_tracer(control, os.getpid())
+            os.execve(spec["program"], command, os.environ)
+        except OSError as error:
+            os.write(2, f"cannot run {command[0]!r}: {error}\n".encode(errors="replace"))
+        finally:
+            os._exit(127)
+    return child
 
 
 def _write_name_files(root: str, spec: Spec) -> None:

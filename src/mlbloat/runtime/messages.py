@@ -9,10 +9,10 @@ import socket
 import struct
 from typing import Literal, TypedDict
 
-Means = Literal["calls", "events", "witness", "fuse"]
+Means = Literal["calls", "events", "witness", "fuse", "strace"]
 """A way to trace, by the descriptor that comes with it: the listener of a seccomp filter; a queue of file-system
 events; the same, where the run goes on without one that cannot be had; the device of the file system below the run's
-overlay, and the directory with what is to be in it."""
+overlay, and the directory with what is to be in it; a process that waits, and where to write when it is traced."""
 
 
 class Spec(TypedDict):

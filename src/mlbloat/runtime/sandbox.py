@@ -15,6 +15,7 @@ import struct
 import time
 
 from mlbloat.runtime import defaults, kernel
+from mlbloat.runtime.gate import wait_for_tracer
 from mlbloat.runtime.messages import Spec, send
 
 _SAFE = kernel.MS_NOSUID | kernel.MS_NODEV
@@ -112,6 +113,8 @@ def _execute(
     if listener is not None:
         send(control, {"listener": "calls"}, listener)
         os.close(listener)
+    if "strace" in spec["means"]:
+        wait_for_tracer(control, os.getpid())
     if flags is not None:
         send(control, {"started": time.monotonic(), "flags": flags})
     try:

@@ -14,7 +14,7 @@ from mlbloat.errors import EngineError, UsageError
 from mlbloat.model.container import Container
 from mlbloat.model.use import Action
 from mlbloat.runtime import embedded
-from mlbloat.usage.trace import tracers
+from mlbloat.usage.trace import strace, tracers
 from tests.support import sandbox
 from tests.support.sandbox import python
 from tests.support.trees import Link, tree_of
@@ -168,7 +168,7 @@ def _seen(tracer: str, scratch: Path) -> dict[str, str]:
     accesses = {(posixpath.normpath(access.path).removeprefix("/w/"), access.action) for access in recorder.accesses()}
     through = {(f"dir/{path.removeprefix('way/')}", action) for path, action in accesses if path.startswith("way/")}
     followed = {("target", action) for path, action in accesses if path == "link"}
-    accesses |= through | (followed if tracer == "seccomp" else set())  # the tree follows its links later
+    accesses |= through | (followed if tracer in ("seccomp", "strace") else set())  # the tree follows its links later
     seen = {kind: any((name, action) in accesses for action in actions) for kind, (name, actions) in _kinds().items()}
     told = {kind: "yes" if there else "no" for kind, there in seen.items()}
     return {**told, _REFUSED: {b"ENOSYS\n": "refused"}.get(outcome.stdout, "no")}
@@ -209,6 +209,8 @@ def test_the_documented_table_is_what_each_tracer_sees(tracer: str, tmp_path: Pa
         with pytest.raises(EngineError, match="cannot start a container"):
             _seen(tracer, tmp_path)
         return
+    if tracer == "strace":
+        sandbox.tracer(strace)
     assert _seen(tracer, tmp_path) == _documented(tracer)
 
 
@@ -219,9 +221,21 @@ def test_what_a_tracer_cannot_see_reaches_the_report() -> None:
 
 
 def test_a_tracer_that_is_not_there_is_refused() -> None:
-    with pytest.raises(UsageError, match="there is no tracer of that name; take auto, seccomp, fuse, fanotify"):
+    with pytest.raises(UsageError, match="there is no tracer of that name; take auto, seccomp, fuse, fanotify, strace"):
         tracers.choose("dtrace")
-    with pytest.raises(UsageError, match=r"cannot trace with strace: .* not part of this version"):
+
+
+def test_what_another_engine_starts_is_watched_and_not_stopped() -> None:
+    for name in ("seccomp", "fuse", "strace"):
+        with pytest.raises(UsageError, match=f"cannot trace with {name} what another engine starts, .* --engine runc"):
+            tracers.choose(name, watched_only=True)
+
+
+def test_strace_is_taken_by_name_alone_and_must_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tracers.choose("auto").name == "seccomp"
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr("mlbloat.runtime.defaults.PATH", "/nowhere")
+    with pytest.raises(EngineError, match=r"strace: strace is not installed; install it \(apt-get install strace\)"):
         tracers.choose("strace")
 
 

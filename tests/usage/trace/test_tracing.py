@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -13,8 +14,7 @@ from mlbloat.model.image import ImageConfig
 from mlbloat.model.use import Action, Level
 from mlbloat.model.workload import Run
 from mlbloat.runtime import Engine
-from mlbloat.usage.trace import trace, uses_of
-from mlbloat.usage.trace.seccomp import Recorder
+from mlbloat.usage.trace import seccomp, strace, trace, tracers, uses_of
 from tests.support import sandbox
 from tests.support.interrupts import interrupted
 from tests.support.sandbox import HOST, python
@@ -44,8 +44,14 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     return sandbox.engine(str(request.param))
 
 
-def _accesses(engine: Engine, code: str, scratch: Path) -> set[tuple[str, Action]]:
-    recorder = Recorder()
+@pytest.fixture(params=[seccomp, strace], ids=lambda tracer: str(tracer.name))
+def tracer(request: pytest.FixtureRequest) -> ModuleType:
+    """The tracers that see every call."""
+    return sandbox.tracer(request.param)
+
+
+def _accesses(engine: Engine, tracer: ModuleType, code: str, scratch: Path) -> set[tuple[str, Action]]:
+    recorder: tracers.Tracing = tracer.Recorder()
     outcome = engine.run(python(_PREPARE + code), HOST, scratch, recorder)
     assert (outcome.exit, outcome.stderr) == (0, b"")
     return {(access.path, access.action) for access in recorder.accesses()}
@@ -97,9 +103,9 @@ def _accesses(engine: Engine, code: str, scratch: Path) -> set[tuple[str, Action
     ],
 )
 def test_every_way_to_name_a_file_is_recorded(
-    engine: Engine, tmp_path: Path, code: str, expected: tuple[str, Action]
+    engine: Engine, tracer: ModuleType, tmp_path: Path, code: str, expected: tuple[str, Action]
 ) -> None:
-    accesses = _accesses(engine, code, tmp_path)
+    accesses = _accesses(engine, tracer, code, tmp_path)
     assert expected in accesses, sorted(path for path, _ in accesses if not path.startswith(sys.base_prefix))
 
 
@@ -122,37 +128,37 @@ if os.path.exists("/proc/self/fd"):  # there is none in a chroot
     memory = os.memfd_create("m"); os.write(memory, cat)
     descriptor = os.open(f"/proc/self/fd/{memory}", os.O_RDONLY); os.close(memory); execute(descriptor)
 """
-    accesses = _accesses(engine, code, tmp_path)
+    accesses = _accesses(engine, seccomp, code, tmp_path)
     assert ("/tmp/w/program", _X) in accesses
     assert sandbox.in_chroot() or {("/tmp/w/script", _X), ("/bin/cat", _X)} <= accesses
     assert any("/ld-linux" in path and action is _X for path, action in accesses)
     assert not any("memfd" in path and action is _X for path, action in accesses)
 
 
-def test_links_under_another_root_lead_to_files_below_it(engine: Engine, tmp_path: Path) -> None:
+def test_links_under_another_root_lead_to_files_below_it(engine: Engine, tracer: ModuleType, tmp_path: Path) -> None:
     if sandbox.in_chroot():
         pytest.skip("a container started inside a chroot may not change its root: it could leave it")
     code = """
 os.symlink("/two", "sub/one"); os.symlink("three/../g", "sub/two"); os.mkdir("sub/three")
 os.chroot("sub"); os.chdir("/three"); open("../one"); quiet(open, "/../one/none")
 """
-    accesses = _accesses(engine, code, tmp_path)
+    accesses = _accesses(engine, tracer, code, tmp_path)
     below = {path.removeprefix("/tmp/w/sub/") for path, action in accesses if action is _O}
     assert {"three/../one", "one", "two", "g", "../one/none", "g/none"} <= below
 
 
-def test_names_under_another_root_are_those_of_the_image(engine: Engine, tmp_path: Path) -> None:
+def test_names_under_another_root_are_those_of_the_image(engine: Engine, tracer: ModuleType, tmp_path: Path) -> None:
     if sandbox.in_chroot():
         pytest.skip("a container started inside a chroot may not change its root: it could leave it")
     # The file is named before the root changes too: the same name then means another file.
     code = "quiet(open, '/sub/g'); os.chroot('/tmp/w'); open('/sub/g'); os.chdir('/sub'); open('g'); quiet(open, '/z')"
-    accesses = _accesses(engine, code, tmp_path)
+    accesses = _accesses(engine, tracer, code, tmp_path)
     assert {("/sub/g", _O), ("/tmp/w/sub/g", _O), ("/tmp/w/z", _O)} <= accesses
     assert ("/z", _O) not in accesses
 
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="32-bit calls are those of x86")
-def test_32_bit_calls_are_recorded(engine: Engine, tmp_path: Path) -> None:
+def test_32_bit_calls_are_recorded(engine: Engine, tracer: ModuleType, tmp_path: Path) -> None:
     code = """
 import mmap
 low = libc.mmap; low.restype = ctypes.c_void_p
@@ -163,26 +169,26 @@ code = b"\\x53\\xb8\\x05\\x00\\x00\\x00\\xbb" + (page + 64).to_bytes(4, "little"
 ctypes.memmove(page, code, len(code)); ctypes.memmove(page + 64, name, len(name))
 ctypes.CFUNCTYPE(ctypes.c_int)(page)()
 """
-    assert ("/c/int80", _O) in _accesses(engine, code, tmp_path)
+    assert ("/c/int80", _O) in _accesses(engine, tracer, code, tmp_path)
 
 
-def test_io_uring_does_not_exist_so_nothing_is_read_unseen(engine: Engine, tmp_path: Path) -> None:
+def test_io_uring_does_not_exist_so_nothing_is_read_unseen(engine: Engine, tracer: ModuleType, tmp_path: Path) -> None:
     code = """
 libc = ctypes.CDLL(None, use_errno=True)
 assert libc.syscall(425, 8, ctypes.create_string_buffer(120)) == -1 and ctypes.get_errno() == 38
 assert libc.syscall(435, 0, 0) == -1 and ctypes.get_errno() == 38
 """
-    _accesses(engine, code, tmp_path)
+    _accesses(engine, tracer, code, tmp_path)
 
 
-def test_what_happens_before_the_command_is_not_recorded(engine: Engine, tmp_path: Path) -> None:
-    recorder = Recorder()
+def test_what_happens_before_the_command_is_not_recorded(engine: Engine, tracer: ModuleType, tmp_path: Path) -> None:
+    recorder: tracers.Tracing = tracer.Recorder()
     engine.run(python(""), HOST, tmp_path, recorder)
     assert recorder.accesses()[0].action is Action.EXECUTED
     assert recorder.accesses()[0].path == sys.executable
 
 
-def test_many_processes_and_threads_lose_nothing(engine: Engine, tmp_path: Path) -> None:
+def test_many_processes_and_threads_lose_nothing(engine: Engine, tracer: ModuleType, tmp_path: Path) -> None:
     code = """
 def touch(process, thread):
     for number in range(4): quiet(os.stat, f"/c/{process}/{thread}/{number}")
@@ -196,14 +202,16 @@ for process in range(50):
     children.append(child)
 assert [os.waitpid(child, 0)[1] for child in children] == [0] * 50
 """
-    accesses = {path for path, _ in _accesses(engine, code, tmp_path)}
+    accesses = {path for path, _ in _accesses(engine, tracer, code, tmp_path)}
     expected = {
         f"/c/{process}/{thread}/{number}" for process in range(50) for thread in range(8) for number in range(4)
     }
     assert expected - accesses == set()
 
 
-def test_the_interpreter_of_what_the_run_itself_makes_is_recorded(engine: Engine, tmp_path: Path) -> None:
+def test_the_interpreter_of_what_the_run_itself_makes_is_recorded(
+    engine: Engine, tracer: ModuleType, tmp_path: Path
+) -> None:
     code = """
 open("made", "w").write("#!/tmp/w/second\\n"); open("second", "w").write("#! /bin/cat -u\\n")
 os.chmod("made", 0o755); os.chmod("second", 0o755); os.symlink("made", "link")
@@ -211,21 +219,21 @@ child = os.fork()
 if child == 0: os.dup2(os.open("/dev/null", os.O_RDWR), 1); os.execv("./link", ["x"])
 os.waitpid(child, 0)
 """
-    accesses = _accesses(engine, code, tmp_path)
+    accesses = _accesses(engine, tracer, code, tmp_path)
     assert {("/tmp/w/./link", _X), ("/tmp/w/second", _X), ("/bin/cat", _X)} <= accesses
     assert any("/ld-linux" in path and action is _X for path, action in accesses)
 
 
 def test_a_timer_is_reported(engine: Engine, tmp_path: Path) -> None:
-    recorder = Recorder()
+    recorder = seccomp.Recorder()
     engine.run(python("import signal; signal.setitimer(signal.ITIMER_REAL, 100)"), HOST, tmp_path, recorder)
     assert any("it set a timer" in flag for flag in recorder.flags())
 
 
-def test_an_interrupt_while_tracing_leaves_nothing(engine: Engine, tmp_path: Path) -> None:
+def test_an_interrupt_while_tracing_leaves_nothing(engine: Engine, tracer: ModuleType, tmp_path: Path) -> None:
     before = (threading.active_count(), len(list(Path("/proc/self/fd").iterdir())))
     with interrupted(tmp_path):
-        engine.run(python("import os\nwhile True: os.stat('/')", timeout_seconds=60), HOST, tmp_path, Recorder())
+        engine.run(python("import os\nwhile True: os.stat('/')", timeout_seconds=60), HOST, tmp_path, tracer.Recorder())
     assert (threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))) == before
     assert list(tmp_path.iterdir()) == []
 

@@ -52,6 +52,11 @@ class Root:
         with _opened(self._of(process), path, os.O_NOFOLLOW) as descriptor:
             return descriptor >= 0 and stat.S_ISDIR(os.fstat(descriptor).st_mode)
 
+    def passed(self, process: int, root: bytes, path: bytes) -> tuple[bytes, ...]:
+        """Return the links that a path passes below a directory of the container, and where it ends."""
+        with _opened(self._of(process), root or b"/") as top:
+            return tuple(_walk(top, path)) if top >= 0 else ()
+
     def _of(self, process: int) -> int:
         if self._descriptor is None:
             with contextlib.suppress(OSError):

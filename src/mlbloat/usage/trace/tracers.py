@@ -6,15 +6,11 @@ from typing import Protocol
 from mlbloat.errors import EngineError, UsageError
 from mlbloat.model.use import Access, Phase
 from mlbloat.runtime import Listener
-from mlbloat.usage.trace import fanotify, fuse, seccomp, witness
+from mlbloat.usage.trace import fanotify, fuse, seccomp, strace, witness
 from mlbloat.usage.trace.outside import Attempts
 
-TRACERS: tuple[ModuleType, ...] = (seccomp, fuse, fanotify)
+TRACERS: tuple[ModuleType, ...] = (seccomp, fuse, fanotify, strace)
 """In the order of preference. Adding one is a module with `name`, `BLIND`, `problem` and `Recorder`."""
-
-_REFUSED = {
-    "strace": "strace stops every call twice and takes three times as long; it is not part of this version",
-}
 
 
 class Tracing(Listener, Protocol):
@@ -37,8 +33,6 @@ class Tracing(Listener, Protocol):
 def choose(name: str, *, watched_only: bool = False) -> ModuleType:
     """Return the tracer of that name, or with `auto` the first that works here, and with the engine."""
     known = ", ".join(tracer.name for tracer in TRACERS)
-    if name in _REFUSED:
-        raise UsageError(f"cannot trace with {name}: {_REFUSED[name]}; take auto, {known}")
     tracers = [tracer for tracer in TRACERS if name in ("auto", tracer.name)]
     if not tracers:
         raise UsageError(f"cannot trace with {name!r}: there is no tracer of that name; take auto, {known}")
