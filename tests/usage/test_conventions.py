@@ -61,6 +61,11 @@ def test_converters_follow_only_what_calls_iconv() -> None:
     assert levels(files, "/b.so") == {}
 
 
+def test_a_library_that_converts_for_nobody_but_its_own_templates_brings_no_converters() -> None:
+    gconv, name = "/usr/lib/x86_64-linux-gnu/gconv/UTF-16.so", "/usr/lib/libstdc++.so.6.0.30"
+    assert levels({gconv: "", name: elf_file(symbols=("iconv_open",))}, name) == {}
+
+
 def test_converters_are_those_of_text_of_today_except_for_the_program_that_converts_any() -> None:
     where = "/usr/lib/x86_64-linux-gnu/gconv"
     files: Files = {

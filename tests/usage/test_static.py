@@ -127,18 +127,18 @@ def test_bytecode_of_what_only_may_be_needed_is_left_to_python() -> None:
     files |= {f"{LIB}/encodings/__init__.py": "", f"{LIB}/encodings/utf_8.py": ""}
     for name in names:
         files |= {f"{LIB}/{name}.py": "", f"{LIB}/__pycache__/{name}.cpython-311.pyc": b"code"}
-    touched = (Use("/app/a.py", Level.TRACED, Reason.OPENED, "run"),)
-    uses = static.follow(tree_of(files), NOTHING, CONFIG, touched, ())
-    levels = {use.path: use.level for use in uses}
-    sources, copies = (
-        [levels[path] for path in paths]
-        for paths in (
-            [f"{LIB}/{name}.py" for name in names],
-            [f"{LIB}/__pycache__/{name}.cpython-311.pyc" for name in names],
-        )
-    )
-    assert sources == [Level.LINKED, Level.SAFE]
-    assert copies == [Level.LINKED, Level.PACKAGE]
+    used = f"{LIB}/__pycache__/loaded.cpython-311.pyc"
+    run = tuple(Use(path, Level.TRACED, Reason.OPENED, "run") for path in ("/app/a.py", used))
+    for touched, commands, expected in (
+        (run, (), [Level.TRACED, Level.PACKAGE]),
+        (run[:1], (), [Level.PACKAGE, Level.PACKAGE]),
+        ((), (("/app/a.py",),), [Level.LINKED, Level.PACKAGE]),
+    ):
+        levels: dict[str, Level] = {}
+        for use in static.follow(tree_of(files), NOTHING, CONFIG, touched, commands):
+            levels[use.path] = min(use.level, levels.get(use.path, use.level))
+        assert [levels[f"{LIB}/{name}.py"] for name in names] == [Level.LINKED, Level.SAFE]
+        assert [levels[f"{LIB}/__pycache__/{name}.cpython-311.pyc"] for name in names] == expected
 
 
 def test_programs_below_a_named_directory_are_others() -> None:

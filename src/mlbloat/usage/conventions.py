@@ -45,6 +45,11 @@ _ENCODINGS = re.compile(
 )
 """https://encoding.spec.whatwg.org/#names-and-labels by glibc's names, the Unicode ones, and those of file names in zip
 archives (APPNOTE.TXT, appendix D): what text of today is written in. Others are for mainframes and terminals."""
+_RELAYS = ("libstdc++.so*",)
+"""They call iconv(3) in templates that no symbol of theirs exports: a program that converts so calls it itself.
+
+https://gcc.gnu.org/onlinedocs/libstdc++/manual/facets.html#std.localization.facet.codecvt
+"""
 _ACCOUNTS = ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/resolv.conf", "/etc/localtime", "/etc/services")
 _AUTHORITIES = (
     "/etc/ssl/certs/**",
@@ -266,7 +271,7 @@ class ConventionReader:
                     yield Use(library, Level.LINKED, Reason.CONVENTION, by)
 
     def _conversion(self, entry: Entry) -> Iterator[Use]:
-        if _triggered(entry.name, _LIBC) or not self._learning.of(HEAD, entry).is_elf:
+        if _triggered(entry.name, (*_LIBC, *_RELAYS)) or not self._learning.of(HEAD, entry).is_elf:
             return
         facts = self._learning.of(ELF, entry)
         for path in self._converters if facts.converts or facts.converts_any else ():

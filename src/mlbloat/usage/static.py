@@ -57,9 +57,10 @@ def follow(
 def _follow(ground: Ground, inventory: Inventory, touched: Sequence[Use], commands: Commands) -> tuple[Use, ...]:
     tree, config = ground.tree, ground.config
     with ground:
+        python = PythonReader(ground, inventory)
         readers = (
             ElfReader(ground),
-            PythonReader(ground, inventory),
+            python,
             ScriptReader(ground),
             JarReader(ground),
             ConventionReader(ground, inventory),
@@ -67,21 +68,23 @@ def _follow(ground: Ground, inventory: Inventory, touched: Sequence[Use], comman
         ran = any(use.reason is not Reason.KEEP_RULE for use in touched)
         started = own_command_seeds(tree, config) if ran else entrypoint_seeds(tree, config, commands)
         application = application_seeds(tree, inventory, config, commands)
-        reached = reach(tree, readers, (*touched, *started, *application))
+        reached = reach(tree, readers, (*touched, *started, *application), python.group_of)
         ground.learning.save()
+    kept = Level.TRACED if ran else Level.LINKED
     return (
-        *(_without_spare(use) if use.reason is Reason.BYTECODE else use for use in reached),
+        *(_without_spare(use, kept) if use.reason is Reason.BYTECODE else use for use in reached),
         *pins(tree, inventory),
         *configuration(tree),
     )
 
 
-def _without_spare(use: Use) -> Use:
-    """Bytecode says again what its source says: a source that only may be needed is kept without it.
+def _without_spare(use: Use, kept: Level) -> Use:
+    """Bytecode says again what its source says: it is kept where a run used it, or nothing ran that would tell.
 
-    Python compiles it then when it is imported; so little time for so many bytes is what nobody asked to keep.
+    Python compiles the source otherwise when it is imported; so little time for so many bytes is what nobody asked to
+    keep. A source that a run opened and whose bytecode it left alone was read as text.
     """
-    return replace(use, level=Level.PACKAGE) if use.level is Level.SAFE else use
+    return replace(use, level=Level.PACKAGE) if use.level > kept else use
 
 
 @contextmanager

@@ -167,6 +167,17 @@ def test_a_library_named_in_the_data_may_be_loaded() -> None:
     assert uses(files, "/x.so") == [("/usr/lib/libplug.so.3", Level.SAFE, Reason.MAY_LOAD)]
 
 
+def test_a_library_that_only_a_request_makes_another_one_load_is_not_loaded() -> None:
+    files: Files = {
+        "/lib/libc.so.6": elf_file(soname="libc.so.6", strings=("libidn2.so.0", "libgcc_s.so.1")),
+        "/lib/libx.so.1": elf_file(soname="libx.so.1", strings=("libidn2.so.0",)),
+        "/usr/lib/libidn2.so.0": "",
+        "/usr/lib/libgcc_s.so.1": "",
+    }
+    assert [path for path, _, _ in uses(files, "/lib/libc.so.6")] == ["/usr/lib/libgcc_s.so.1"]
+    assert [path for path, _, _ in uses(files, "/lib/libx.so.1")] == ["/usr/lib/libidn2.so.0"]
+
+
 def test_a_bare_stem_stands_for_its_versions_and_not_for_longer_names() -> None:
     files: Files = {
         "/x.so": elf_file(strings=("libplug.so",)),

@@ -37,7 +37,7 @@ def kept(
     reader = PythonReader(Ground(tree, config or ImageConfig(document=b"{}")), inventory)
     roots = [Use(path, Level.LINKED, Reason.ENTRYPOINT, "test") for path in seeds]
     levels: dict[str, Level] = {}
-    for use in reach(tree, (reader,), roots):
+    for use in reach(tree, (reader,), roots, reader.group_of):
         levels[use.path] = min(use.level, levels.get(use.path, use.level))
     return levels
 

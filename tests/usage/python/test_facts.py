@@ -32,11 +32,14 @@ from mlbloat.usage.python.source import Import, When
         ("f('python -m a.b')", SourceFacts(files=("python -m a.b",), started=("a.b",))),
         ("x = ['-m', 'a']", SourceFacts(names=("a",), files=("-m",), started=("a",))),
         ("import_thing('a')", SourceFacts(names=("a",), called=("a",))),
-        ("from . import a\nimport_all(a.__path__)", SourceFacts(imports=(Import("", ("a",), 1),), handed=((1, "a"),))),
+        (
+            "from . import a\nimport_all(a.__path__)",
+            SourceFacts(imports=(Import("", ("a",), 1),), handed=((1, "a"),), names_modules=True),
+        ),
         ("Popen(['x y'])", SourceFacts(programs=("x",))),
         ("CDLL('libxy')", SourceFacts(names=("libxy",), libraries=("libxy.so",))),
         ("attach_stub(x)", SourceFacts(reads_stub=True)),
-        ("sys.modules[__name__] = X()", SourceFacts(replaces_itself=True)),
+        ("sys.modules[__name__] = X()", SourceFacts(replaces_itself=True, names_modules=True)),
         ("def __getattr__(name): ...", SourceFacts(lazy=True)),
         ("importlib.import_module(name)", SourceFacts(lazy=True, computed=True)),
         ("walk_packages(p)", SourceFacts(lazy=True, walks_packages=True)),
@@ -45,6 +48,34 @@ from mlbloat.usage.python.source import Import, When
 )
 def test_each_kind_of_fact(text: str, expected: SourceFacts) -> None:
     assert learn(text) == expected
+
+
+def _probe(outcome: str) -> str:
+    return f"def has(name):\n    try:\n        import_module(f'a.{{name}}')\n{outcome}\nx = f'b.{{y}}'\n"
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        "    except ImportError:\n        return False\n    else:\n        return True",
+        "    except ImportError:\n        return False\n    return True",
+        "        return True\n    except (ImportError, OSError) as error:\n        return False",
+    ],
+)
+def test_an_import_that_only_says_whether_it_works_leads_nowhere(outcome: str) -> None:
+    assert learn(_probe(outcome)) == SourceFacts(files=("b.{y}",))
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        "    except ImportError:\n        raise\n    return True",
+        "        return sys.modules[name]\n    except ImportError:\n        return False",
+        "    except ImportError:\n        return False\n    return sys.modules[name]",
+    ],
+)
+def test_an_import_whose_module_is_used_counts(outcome: str) -> None:
+    assert learn(_probe(outcome)).prefixes == ("a.", "b.")
 
 
 def test_a_value_is_kept_once() -> None:
@@ -62,4 +93,4 @@ def test_a_hostile_text_is_read_in_linear_time() -> None:
     facts = learn("import_module(" * 20_000 + "'a' " * 20_000 + "x = '" + "/a" * 200_000 + "'")
     assert facts.lazy
     assert learn("x = [" + "'-m', " * 50_000 + "]").started == ()
-    assert learn("if x:\n" + " import a\n" * 50_000).imports[-1] == Import("a", when=When.LOAD)
+    assert learn("if x:\n" + " import a\n" * 50_000).imports[-1] == Import("a", when=When.BLOCK)

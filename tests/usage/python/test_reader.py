@@ -61,6 +61,35 @@ def test_what_a_lazy_package_tells_type_checkers_is_safe() -> None:
     assert from_app("import p\n", {"p/__init__.py": text, "p/a.py": ""})["p/a.py"] is SAFE
 
 
+def test_what_a_lazy_module_tells_type_checkers_of_other_packages_is_nothing() -> None:
+    text = "def __getattr__(name): ...\nif TYPE_CHECKING:\n    import q\n    from p import a\n"
+    assert set(from_app("import p\n", {"p/__init__.py": text, "p/a.py": "", "q.py": ""})) == {"p/__init__.py", "p/a.py"}
+
+
+def test_strings_of_a_package_that_imports_nothing_by_name_are_no_modules() -> None:
+    files = {"p/a.py": ""}
+    assert "p/a.py" in from_app("import p\n", {"p/__init__.py": "__all__ = ['a']\n", **files})
+    assert "p/a.py" not in from_app("import p\n", {"p/__init__.py": "kinds = ['a']\n", **files})
+
+
+def test_conftest_is_for_pytest() -> None:
+    files = {"p/__init__.py": "__all__ = ['a']\nLEFT_OUT = {'conftest'}\n", "p/a.py": "", "p/conftest.py": ""}
+    assert "p/conftest.py" not in from_app("import p\n", files)
+
+
+def test_help_at_a_prompt_is_not_what_an_input_asks_for() -> None:
+    library: Files = {
+        f"{LIB}/_sitebuiltins.py": "def help():\n    import pydoc\n",
+        f"{LIB}/pydoc.py": "def topic():\n    import pydoc_data.topics\n",
+        f"{LIB}/pydoc_data/__init__.py": "",
+        f"{LIB}/pydoc_data/topics.py": "",
+    }
+    names = ("pydoc.py", "pydoc_data/topics.py")
+    for text, expected in {"import _sitebuiltins\n": set(), "import pydoc\n": {"pydoc.py"}}.items():
+        levels = kept({"/app/main.py": text, **library}, "/app/main.py")
+        assert {name for name in names if f"{LIB}/{name}" in levels} == expected
+
+
 def test_what_a_module_imports_only_as_a_script_is_followed_when_it_may_be_one() -> None:
     text = "if __name__ == '__main__':\n    import x\n"
     assert from_app("import p\n", {"p.py": text, "x.py": ""}) == {"p.py": LINKED}
@@ -103,9 +132,14 @@ def test_an_import_of_distutils_is_answered_by_the_hook_of_setuptools() -> None:
     }
     waiting = from_app("import p\n", files)
     assert set(waiting) == {"distutils-precedence.pth", "_distutils_hack/__init__.py", "p.py"}
-    answered = from_app("from distutils.util import strtobool\n", files)
-    assert answered["setuptools/_distutils/util.py"] is SAFE
+    text = "from distutils.util import strtobool\n"
+    answered = from_app(text, files)
+    assert answered["setuptools/_distutils/util.py"] is LINKED
     assert "setuptools/_distutils/core.py" not in answered
+    own: Files = {f"{LIB}/distutils/__init__.py": "", f"{LIB}/distutils/util.py": ""}
+    levels = kept({"/app/main.py": text, **packages(files), **own}, "/app/main.py")
+    assert levels[f"{LIB}/distutils/util.py"] is LINKED
+    assert levels[f"{SITE}/setuptools/_distutils/util.py"] is SAFE
 
 
 def test_a_chain_is_as_strong_as_its_weakest_link() -> None:

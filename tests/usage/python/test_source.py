@@ -45,12 +45,15 @@ def test_every_form_of_import_is_read() -> None:
 @pytest.mark.parametrize(
     ("text", "when"),
     [
-        ("try:\n    import x\nexcept ImportError:\n    pass\n", When.LOAD),
-        ("if a:\n  if b:\n    import x\n", When.LOAD),
+        ("try:\n    import x\nexcept ImportError:\n    pass\n", When.BLOCK),
+        ("if a:\n  if b:\n    import x\n", When.BLOCK),
         ("class A:\n    import x\n", When.LOAD),
-        ("def f():\n    pass\nif a:\n    import x\n", When.LOAD),
-        ("if a: import x\n", When.LOAD),
+        ("def f():\n    pass\nif a:\n    import x\n", When.BLOCK),
+        ("if a: import x\n", When.BLOCK),
+        ("x = 1; import x\n", When.LOAD),
+        ("class A:\n    try:\n        import x\n    finally:\n        pass\n", When.BLOCK),
         ("def f(): import x\n", When.CALL),
+        ("try:\n    def f():\n        with a:\n            import x\nfinally:\n    pass\n", When.CALL),
         ("def f(\n    a,\n):\n    import x\n", When.CALL),
         ("class A:\n    async def f(self):\n        if a:\n            import x\n", When.CALL),
         ("def f():\n\tif a:\n\t\timport x\n", When.CALL),
@@ -61,8 +64,8 @@ def test_every_form_of_import_is_read() -> None:
         ("def _test(data):\n    import x\n", When.CALL),
         ("if TYPE_CHECKING:\n    import x\n", When.NEVER),
         ("if typing.TYPE_CHECKING:\n    import x\nelse:\n    y = 1\n", When.NEVER),
-        ("if TYPE_CHECKING:\n    pass\nelse:\n    import x\n", When.LOAD),
-        ("if not TYPE_CHECKING:\n    import x\n", When.LOAD),
+        ("if TYPE_CHECKING:\n    pass\nelse:\n    import x\n", When.BLOCK),
+        ("if not TYPE_CHECKING:\n    import x\n", When.BLOCK),
     ],
 )
 def test_the_blocks_around_an_import_say_when_it_runs(text: str, when: When) -> None:

@@ -9,6 +9,10 @@ from mlbloat.usage.elf.facts import ELF
 from mlbloat.usage.elf.loader import Loader
 from mlbloat.usage.ground import Ground
 
+_ON_REQUEST = {"libc.so.6": "libidn2.so"}
+"""Libraries that a program has to ask another one to load, and how their names begin: AI_IDN of getaddrinfo(3), glibc
+`inet/idna.c`. Names in ASCII are looked up without it, and Python encodes the others itself."""
+
 
 class ElfReader:
     """Reads every ELF file: the loader's needs at `linked`, names in its data at `safe`."""
@@ -27,9 +31,11 @@ class ElfReader:
             return
         yield from self._linked(entry.path, binary)
         facts, path = self._learning.of(ELF, entry), entry.path
+        unasked = _ON_REQUEST.get(binary.soname)
+        libraries = (name for name in facts.libraries if not (unasked and name.startswith(unasked)))
         uses: dict[tuple[str, Reason], Use] = {}
         for found in (
-            self._names.library_uses(facts.libraries, path),
+            self._names.library_uses(libraries, path),
             self._names.path_uses(facts.strings, path, glued=True, whole=True),
             self._names.path_uses(facts.paths, path, glued=True),
         ):

@@ -39,6 +39,7 @@ _IMPORTERS = tuple(
 """Calls whose name says that they import: what it begins with, and what follows."""
 _RUN_PROGRAMS = ("subprocess", "popen", "Popen", "which(", "_exec(", "_shell(", "posix_spawn")
 _LOAD_LIBRARIES = ("ctypes", "CDLL", "LoadLibrary", "dlopen", "load_library", "find_library")
+_NAMES_MODULES = ("__all__", "exec(", "eval(", "__path__", "sys.modules")
 _HINTS = tuple(
     dict.fromkeys(
         (
@@ -46,10 +47,17 @@ _HINTS = tuple(
             *_RUN_PROGRAMS,
             *("import_module", "__getattr__", "_import_structure", "importlib", "pkg_resources", "entry_points"),
             *("ctypes", "CDLL", "dlopen", "ibrary", "os.", "sys.modules[", "attach_stub("),
+            *_NAMES_MODULES,
         )
     )
 )
 """Words that say what a text may do, each searched for once."""
+_PROBE = re.compile(
+    r"try:[ \t]*\n[ \t]+(?:\w+[ \t]*=[ \t]*)?(?:\w+\.)*(?:import_module|__import__)\([^()\n]*\)[ \t]*\n"
+    r"(?P<yes>[ \t]+return True[ \t]*\n)?\s*except\b[^\n]*:[ \t]*\n[ \t]+return False[ \t]*\n"
+    r"(?(yes)|\s*(?:else:[ \t]*\n[ \t]+)?return True\b)"
+)
+"""A function that imports only to say whether that works: what then uses the module imports it, and counts."""
 _REPLACES_ITSELF = re.compile(r"sys\.modules\[__name__\]\s*=")
 _CALLED = re.compile(
     r"(?:run|call|check_output|open|system|which|exec|exec[lv]p?e?|spawn\w*|output|command|shell)"
@@ -105,6 +113,8 @@ class SourceFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """First words of command lines."""
     lazy: bool = False
     """It looks like one that imports later, by names in its strings."""
+    names_modules: bool = False
+    """The start of a package in which strings may be names of its modules: `__all__`, `exec`, `getattr`."""
     computed: bool = False
     """It imports a module of which nothing at the start of the name is fixed."""
     replaces_itself: bool = False
@@ -118,7 +128,7 @@ class SourceFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 def learn(text: str) -> SourceFacts:
-    source = scan(text)
+    source = _without_probes(scan(text))
     code = source.code
     strings = [literal for literal in dict.fromkeys(source.strings) if literal]
     short = [literal for literal in strings if len(literal) <= _LONGEST_NAME]
@@ -143,6 +153,7 @@ def learn(text: str) -> SourceFacts:
         libraries=_once(_libraries(source, short, hints)),
         programs=_once(_programs(source, hints)),
         lazy=by_name or lists or walks or not hints.isdisjoint(("__getattr__", "_import_structure", "azy")),
+        names_modules=not hints.isdisjoint(_NAMES_MODULES),
         computed=by_name and any(_is_computed(source, match) for call in _COMPUTED for match in call.finditer(code)),
         replaces_itself="sys.modules[" in hints and _REPLACES_ITSELF.search(code) is not None,
         lists_modules=lists,
@@ -153,11 +164,23 @@ def learn(text: str) -> SourceFacts:
     )
 
 
+def _without_probes(source: Source) -> Source:
+    code = source.code
+    likely = "return False" in code and ("import_module" in code or "__import__" in code)
+    probes = list(_PROBE.finditer(code)) if likely else []
+    if not probes:
+        return source
+    strings = list(source.strings)
+    for number in (int(number) for probe in probes for number in _NUMBER.findall(probe[0])):
+        strings[number] = ""
+    return Source(_PROBE.sub("pass", code), tuple(strings), source.imports)
+
+
 def _learn_file(tree: FileTree, entry: Entry) -> SourceFacts:
     return learn(decode(tree.read(entry, _MOST_READ)))
 
 
-SOURCE = Kind("python/4", SourceFacts, _learn_file)
+SOURCE = Kind("python/7", SourceFacts, _learn_file)
 
 
 def _names(short: Iterable[str]) -> tuple[tuple[str, ...], list[str]]:

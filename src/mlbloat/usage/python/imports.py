@@ -26,18 +26,19 @@ class Imports:
         found: list[Use] = []
         for statement in imports:
             if statement.when <= until:
-                level = Level.LINKED if statement.when is When.LOAD and not deferred else Level.SAFE
+                level = Level.LINKED if statement.when <= When.BLOCK and not deferred else Level.SAFE
                 self._statement(place, statement, level, found)
         return found
 
-    def absolute(self, place: Place, name: str, level: Level) -> Iterator[Use]:
-        """Yield the module of a dotted name, or as much of it as there is."""
+    def absolute(self, place: Place, name: str, level: Level, *, sure: bool = True) -> Iterator[Use]:
+        """Yield the module of a dotted name, or as much of it as there is; `sure` when nothing decides about it."""
         found = self._finder.absolute(place, name)
-        yield from _uses(place, files_of(found), level)
+        yield from _uses(place, files_of(found), level, sure=sure)
         for each in self._inside(place, name, alone=place.in_package and not found):
             yield from _uses(place, files_of((each,)), Level.SAFE)
         answered = self._answered(place, name)
-        yield from self.absolute(place, answered, Level.SAFE) if answered else ()
+        # Without an answer the standard library's own module is loaded, where it still has one.
+        yield from self.absolute(place, answered, Level.SAFE if found else level, sure=sure) if answered else ()
 
     def _answered(self, place: Place, name: str) -> str:
         """Return the name of the module that an installed hook loads for another one; empty for none."""
@@ -62,12 +63,13 @@ class Imports:
         yield from _uses(place, self._modules.submodules(directory, place.version, recursive=recursive), Level.SAFE)
 
     def _statement(self, place: Place, statement: Import, level: Level, uses: list[Use]) -> None:
+        sure = statement.when is not When.BLOCK
         if not statement.names:
-            uses.extend(self.absolute(place, statement.module, level))
+            uses.extend(self.absolute(place, statement.module, level, sure=sure))
             return
         if statement.dots:
             found = self._finder.relative(place, statement.dots, statement.module)
-            uses.extend(_uses(place, self._files(place, statement, (found,)), level))
+            uses.extend(_uses(place, self._files(place, statement, (found,)), level, sure=sure))
             return
         # The same statement stands in many files, and means the same wherever the search path is the same.
         key = (statement.module, statement.names)
@@ -75,12 +77,12 @@ class Imports:
         absolute = self._finder.absolute(place, statement.module)
         if files is None:
             files = place.statements[key] = tuple(dict.fromkeys(self._files(place, statement, absolute)))
-        uses.extend(_uses(place, files, level))
+        uses.extend(_uses(place, files, level, sure=sure))
         for each in self._inside(place, statement.module, alone=place.in_package and not absolute):
             uses.extend(_uses(place, self._files(place, statement, (each,)), Level.SAFE))
         answered = self._answered(place, statement.module)
         if answered:
-            self._statement(place, replace(statement, module=answered), Level.SAFE, uses)
+            self._statement(place, replace(statement, module=answered), Level.SAFE if files else level, uses)
 
     def _files(self, place: Place, statement: Import, found: Iterable[Resolution]) -> Iterator[str]:
         length = statement.module.count(".") + 1 if statement.module else 0
@@ -93,6 +95,6 @@ class Imports:
                         yield from member.files
 
 
-def _uses(place: Place, files: Iterable[str], level: Level) -> list[Use]:
-    reason = Reason.IMPORTED if level is Level.LINKED else Reason.MAY_IMPORT
+def _uses(place: Place, files: Iterable[str], level: Level, *, sure: bool = True) -> list[Use]:
+    reason = Reason.IMPORTED if level is Level.LINKED and sure else Reason.MAY_IMPORT
     return [Use(path, level, reason, place.path) for path in files]

@@ -23,6 +23,8 @@ from mlbloat.usage.python.layout import Environment
 from mlbloat.usage.python.modules import Modules, Resolution
 from mlbloat.usage.python.source import Import, When
 
+_OF_PYTEST = "conftest"
+"""Loaded by pytest itself, and named elsewhere only to be left out: https://docs.pytest.org/en/stable/reference/fixtures.html"""
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -48,7 +50,7 @@ class Literals:
     def uses(self, place: Place, facts: SourceFacts) -> Iterator[Use]:
         if facts.lazy:
             # What a lazy package tells type checkers is what it loads later.
-            hints = (each for each in facts.imports if each.when is When.NEVER)
+            hints = (each for each in facts.imports if each.when is When.NEVER and _is_own(place, each))
             yield from self._imports.uses(place, hints, deferred=True, until=When.NEVER)
         if facts.lazy or not place.is_standard:
             # Tables of names in the standard library are for data of other times, as in `_compat_pickle`.
@@ -86,9 +88,11 @@ class Literals:
             yield Use(place.path + "i", Level.SAFE, Reason.NAMED, place.path)
         if not place.in_package:
             return
-        if place.starts_package or facts.lazy:
+        if facts.lazy or (place.starts_package and facts.names_modules):
             for name in facts.names:
-                if name[0] == "." or self._modules.has(place.directory, name.partition(".")[0]):
+                if name != _OF_PYTEST and (
+                    name[0] == "." or self._modules.has(place.directory, name.partition(".")[0])
+                ):
                     yield from self._imports.relative(place, name, Level.SAFE)
         if (place.starts_package and facts.replaces_itself) or facts.lists_modules or facts.walks_packages:
             yield from self._imports.submodules(place, place.directory, recursive=facts.walks_packages)
@@ -181,6 +185,13 @@ class Literals:
         for name in (*facts.files, *facts.names):
             if name.endswith(".py"):
                 yield Use(f"{place.directory}/{name}", Level.SAFE, Reason.NAMED, place.path)
+
+
+def _is_own(place: Place, statement: Import) -> bool:
+    """Tell an import of the file's own package; a type checker is told of others that nothing here loads."""
+    if statement.dots or place.local:
+        return True
+    return statement.module.partition(".")[0] == place.path[len(place.root) + 1 :].partition("/")[0]
 
 
 def _matches(named: Mapping[str, tuple[str, ...]], patterns: Iterable[str]) -> Iterator[str]:

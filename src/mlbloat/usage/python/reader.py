@@ -21,11 +21,13 @@ from mlbloat.usage.python.extension import Extensions
 from mlbloat.usage.python.facts import SOURCE
 from mlbloat.usage.python.finder import Finder, Place
 from mlbloat.usage.python.imports import Imports
+from mlbloat.usage.python.integrations import Integrations
 from mlbloat.usage.python.layout import PYTHON, Environment, Layout
 from mlbloat.usage.python.literals import Literals
 from mlbloat.usage.python.modules import Modules
 from mlbloat.usage.python.source import When, scan
-from mlbloat.usage.python.startup import AT_START, BESIDE, HOOK, ON_DEMAND
+from mlbloat.usage.python.startup import AT_PROMPT, AT_START, BESIDE, HOOK, ON_DEMAND
+from mlbloat.usage.reach import Offer
 
 _MOST_READ = 1 << 24
 _INTERPRETER = re.compile(rf"{PYTHON.pattern}|libpython\d\.\d+[a-z]?\.so(?:\..*)?")
@@ -46,6 +48,9 @@ class PythonReader:
         self._data = DataFiles(ground, inventory, self._modules)
         self._literals = Literals(ground, inventory, self._finder, self._modules, self._imports, self._data)
         self._extensions = Extensions(inventory, self._finder, self._modules)
+        self._integrations = Integrations(inventory, self._finder)
+        self.group_of = self._integrations.group
+        """`group_of(entry)`: the distribution and top-level module of a file, see `Integrations.group`."""
         self._standard = tuple(
             f"{each.standard_library}/" for each in self._layout.environments if each.standard_library
         )
@@ -57,24 +62,29 @@ class PythonReader:
         self._learning.ahead(SOURCE, (entry for entry in entries if entry.name.endswith((".py", ".pyi"))))
         self._learning.ahead(EXTENSION, (entry for entry in entries if _is_library(entry.name)))
 
-    def read(self, entry: Entry) -> Iterable[Use]:
+    def read(self, entry: Entry) -> Iterable[Use | Offer]:
         """Yield what a file leads to, each reason once, the stronger level when there are two."""
         uses: dict[tuple[str, Reason], Use] = {}
         for use in self._read(entry):
             before = uses.setdefault((use.path, use.reason), use)
             if use.level < before.level:
                 uses[use.path, use.reason] = use
-        tests = self._own_tests(entry)
-        return (use for use in uses.values() if use.path != entry.path and not (tests and use.path.startswith(tests)))
+        apart = self._for_nobody(entry)
+        others = (use for use in uses.values() if use.path != entry.path and not (apart and use.path.startswith(apart)))
+        return self._integrations.sort(self._finder.place(entry.path), others) if uses else ()
 
-    def _own_tests(self, entry: Entry) -> tuple[str, ...]:
-        """Return where the tests of the standard library are, which its modules import only to be tested.
+    def _for_nobody(self, entry: Entry) -> tuple[str, ...]:
+        """Return where that is which the standard library imports only to be tested, or for a person at a prompt.
 
         https://docs.python.org/3/library/test.html: for internal use by Python.
         """
         if entry.path.startswith(self._tests) or not entry.path.startswith(self._standard):
             return ()
-        return self._tests if self._finder.place(entry.path).is_standard else ()
+        place = self._finder.place(entry.path)
+        if not place.is_standard:
+            return ()
+        prompt = AT_PROMPT.get(entry.name.removesuffix(".py"))
+        return (*self._tests, f"{place.root}/{prompt}") if prompt else self._tests
 
     def _read(self, entry: Entry) -> Iterable[Use]:
         name = entry.name

@@ -31,6 +31,7 @@ _WORD = "import"
 _BEFORE = re.compile(r"[ \t\f]*+(?:(?P<from>from)\b[ \t]*+(?P<dots>[. \t]*+)(?P<module>[\w. \t]*+))?")
 _AFTER = re.compile(r"[ \t]*+(?:\(([^()]{0,65536})\)|([^;\n]{1,4096}))")
 _FUNCTION = re.compile(r"(?:async[ \t]+)?def\b")
+_OTHER_BLOCK = re.compile(r"(?:if|elif|else|try|except|finally|with|for|while)\b")
 _TYPING_BLOCK = re.compile(r"if[ \t(]+(?:\w+[ \t]*\.[ \t]*)?TYPE_CHECKING[ \t)]*:")
 _MAIN_BLOCK = re.compile(r"if[ \t(]+__name__[ \t]*==|def[ \t]+_test\(\)")
 """`_test()` is what modules of the standard library call there to test themselves."""
@@ -51,12 +52,14 @@ class When(IntEnum):
     """When an import statement runs."""
 
     LOAD = 0
-    """As the module loads."""
-    CALL = 1
+    """As the module loads, whatever happens."""
+    BLOCK = 1
+    """As the module loads, in a block that decides whether, or what happens without: `try`, `if`, `with`."""
+    CALL = 2
     """When a function is called."""
-    SCRIPT = 2
+    SCRIPT = 3
     """When the file is run as a script, `if __name__ == "__main__":`."""
-    NEVER = 3
+    NEVER = 4
     """For type checkers only."""
 
 
@@ -198,17 +201,17 @@ def _when(code: str, line: int, position: int, known: dict[int, tuple[int, When]
     found = _block(code[line:position].lstrip()) if position > line else When.LOAD
     width = indentation = _indentation(code, line)
     start = line
-    while width > 0 and start > 0 and found is When.LOAD:
+    while width > 0 and start > 0 and found <= When.BLOCK:
         start = code.rfind("\n", 0, start - 1) + 1
         neighbour = known.get(start)
         if neighbour is not None and neighbour[0] == width:
-            found = neighbour[1]
+            found = max(found, neighbour[1])
             break
         text = _text_start(code, start)
         # A line that starts with a closing bracket ends a longer header, which is further up.
         if text - start < width and code[text] not in ")]}\n" and _indentation(code, start) < width:
             width = _indentation(code, start)
-            found = _block(code[text : text + _LONGEST_HEADER])
+            found = max(found, _block(code[text : text + _LONGEST_HEADER]))
     if position == line:
         known[line] = indentation, found
     return found
@@ -219,7 +222,9 @@ def _block(header: str) -> When:
         return When.SCRIPT
     if _FUNCTION.match(header):
         return When.CALL
-    return When.NEVER if _TYPING_BLOCK.match(header) else When.LOAD
+    if _TYPING_BLOCK.match(header):
+        return When.NEVER
+    return When.BLOCK if _OTHER_BLOCK.match(header) else When.LOAD
 
 
 def _text_start(code: str, start: int) -> int:

@@ -72,3 +72,9 @@ SHIMS = {"distutils": "setuptools._distutils"}
 
 https://setuptools.pypa.io/en/latest/deprecated/distutils-legacy.html
 """
+
+AT_PROMPT = {"_sitebuiltins": "pydoc.py", "pydoc": "pydoc_data/"}
+"""What modules of the standard library import only to answer a person at a prompt: `help()`, and its texts on topics.
+
+https://docs.python.org/3/library/constants.html#constants-added-by-the-site-module, `Lib/_sitebuiltins.py`
+"""

@@ -1,0 +1,82 @@
+"""Imports of a distribution that the importing one does not declare: integrations with what happens to be there.
+
+https://packaging.python.org/en/latest/specifications/core-metadata/#requires-dist-multiple-use
+
+A distribution has to work without what it does not require, so where it imports that inside a function, in a block that
+handles its absence, or by a name in a string, this alone is no reason to keep it. It is one where the user asked for
+that distribution, or where anything else leads to it. The application itself declares nothing, and its imports count.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+from mlbloat.model.filetree import Entry
+from mlbloat.model.package import Inventory, Manager, Package
+from mlbloat.model.use import Reason, Use
+from mlbloat.usage.python.finder import Finder, Place
+from mlbloat.usage.reach import Offer
+
+_PYTHON = (Manager.PIP, Manager.CONDA)
+_SEEDS = frozenset({"pip", "setuptools", "wheel"})
+"""Installed with every environment, so that nobody has to ask for them.
+
+https://virtualenv.pypa.io/en/stable/explanation.html#seeders, https://peps.python.org/pep-0453/
+"""
+
+
+class Integrations:
+    """Which distributions of one tree use which."""
+
+    def __init__(self, inventory: Inventory, finder: Finder) -> None:
+        self._owners = inventory.owners
+        self._finder = finder
+        self._packages = {package.key: package for package in inventory.packages}
+        required = {key for package in inventory.packages for key in package.requires}
+        self._wanted = frozenset(
+            package.key
+            for package in inventory.packages
+            if package.name not in _SEEDS and (package.requested is not False or package.key not in required)
+        )
+        self._required = lru_cache(maxsize=1 << 12)(self._requirements)
+
+    def group(self, entry: Entry) -> str:
+        """Return the distribution and the top-level module that a file is of; empty for what is no module's."""
+        for package in self._owners.get(entry.path, ()):
+            if package.manager in _PYTHON and entry.path not in package.metadata:
+                return self._group(package, entry.path)
+        return ""
+
+    def _group(self, package: Package, path: str) -> str:
+        place = self._finder.place(path)
+        return f"{package.key} {path[len(place.root) + 1 :].partition('/')[0].partition('.')[0]}"
+
+    def sort(self, place: Place, uses: Iterable[Use]) -> Iterator[Use | Offer]:
+        """Turn what only an integration needs into offers."""
+        importers = self._distributions(place.path)
+        if not importers and not place.is_standard:
+            yield from uses
+            return
+        for use in uses:
+            group = self._integrated(importers, use.path) if use.reason is Reason.MAY_IMPORT else ""
+            yield Offer(use, group) if group else use
+
+    def _integrated(self, importers: tuple[Package, ...], path: str) -> str:
+        """Return the group of a file of another distribution that these do not require and nobody asked for."""
+        for package in self._distributions(path):
+            if package.key in self._wanted or any(package.key in self._required(each.key) for each in importers):
+                return ""
+        return next((self._group(package, path) for package in self._distributions(path)), "")
+
+    def _distributions(self, path: str) -> tuple[Package, ...]:
+        return tuple(each for each in self._owners.get(path, ()) if each.manager in _PYTHON)
+
+    def _requirements(self, key: str) -> frozenset[str]:
+        """Return a distribution and all that it requires, whatever is between them."""
+        found, waiting = {key}, [key]
+        while waiting:
+            package = self._packages.get(waiting.pop())
+            for required in package.requires if package is not None else ():
+                if required not in found:
+                    found.add(required)
+                    waiting.append(required)
+        return frozenset(found)
