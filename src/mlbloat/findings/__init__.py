@@ -6,7 +6,7 @@ A rule is a function and its description in the RULES of one of the modules here
 from collections.abc import Iterable
 
 from mlbloat.cache import Cache, Facts, NoCache
-from mlbloat.findings import caches, copies, device_code, installed, leftovers, shadowed, unneeded
+from mlbloat.findings import application, caches, copies, device_code, installed, leftovers, shadowed, unneeded
 from mlbloat.findings.scene import MAX_PATHS, Rule, Scene
 from mlbloat.findings.silence import Heard, silence
 from mlbloat.findings.silence import check as _check
@@ -25,6 +25,7 @@ RULES: tuple[Rule, ...] = (
     *shadowed.RULES,
     *unneeded.RULES,
     *leftovers.RULES,
+    *application.RULES,
     *copies.RULES,
     *device_code.RULES,
     *installed.RULES,
