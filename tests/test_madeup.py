@@ -6,6 +6,7 @@ The profile only imports them; what is used later is code that the image does no
 import base64
 import hashlib
 import os
+import posixpath
 import subprocess
 import sys
 import sysconfig
@@ -72,13 +73,14 @@ def slim(tmp_path_factory: pytest.TempPathFactory) -> Slim:
 @pytest.mark.parametrize("name", madeup.MADE)
 def test_what_was_not_profiled_still_works(slim: Slim, name: str) -> None:
     assert slim.status.get(name) == "0", slim.errors
+    assert [path for path in madeup.gone(name) if posixpath.join(SITE, path) in slim.tree] == []
     if name not in WHOLE:
         assert f"{SITE}/{madeup.package(name)}/never.py" not in slim.tree
 
 
 def _layers(directory: Path) -> list[dict[str, Value]]:
     main = "".join(f"import {madeup.package(name)}\n" for name in madeup.MADE)
-    base: dict[str, Value] = {**sandbox.shell_files("/bin/cat"), **dict(_python())}
+    base: dict[str, Value] = {**sandbox.shell_files("/bin/cat", "/bin/sh"), **dict(_python())}
     made: dict[str, Value] = {
         "/app/main.py": main,
         "/opt/settings/made.txt": "settings",
@@ -86,6 +88,8 @@ def _layers(directory: Path) -> list[dict[str, Value]]:
         f"{VENV}/bin/python3": Link(_interpreter()),
         "/dev/null": b"",
     }
+    for name in madeup.MADE:
+        made |= madeup.outside(name)
     site = _installed(directory)
     for path in sorted(site.rglob("*")):
         if path.is_file():
@@ -125,22 +129,26 @@ def _python() -> Iterator[tuple[str, Value]]:
 
 def _installed(directory: Path) -> Path:
     """Build wheels and let pip install them, with no index."""
-    wheels = [_wheel(directory, name) for name, each in madeup.MADE.items() if not each.archived]
+    both = {**madeup.MADE, **madeup.OTHERS}
+    wheels = [_wheel(directory, name, each) for name, each in both.items() if not each.archived]
     site = directory / "site"
     command = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--no-compile", "--quiet"]
     subprocess.run([*command, "--disable-pip-version-check", "--target", site, *wheels], check=True, timeout=300)
+    for name in (name for name, each in both.items() if each.pulled_in):
+        (site / f"{madeup.package(name)}-1.dist-info" / "REQUESTED").unlink()  # pip was given it by name
     return site
 
 
-def _wheel(directory: Path, name: str) -> Path:
+def _wheel(directory: Path, name: str, made: madeup.Made) -> Path:
     package = madeup.package(name)
     info = f"{package}-1.dist-info"
+    needs = "".join(f"Requires-Dist: {madeup.package(each)}\n" for each in made.requires)
     files = {
         **madeup.files(name),
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n{needs}",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: made-up\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
-    points = madeup.MADE[name].entry_points
+    points = made.entry_points
     if points:
         files[f"{info}/entry_points.txt"] = points.replace("NAME", package)
     record = "".join(f"{path},sha256={_digest(text)},{len(text)}\n" for path, text in files.items())

@@ -1,10 +1,10 @@
-"""Made-up packages, one per mechanism by which Python reaches a file that no run touched.
+"""Made-up packages, one per mechanism by which a program reaches a file that no run touched.
 
 Each is imported when the image is profiled, and later does something that the profile did not: `LATER` is what a
 process in the slim image runs, and must not fail. `never` modules are what nothing reaches.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,14 @@ class Made:
     entry_points: str = ""
     archived: bool = False
     """An egg that a `.pth` file names; no wheel."""
+    outside: dict[str, str] = field(default_factory=dict)
+    """Other files of the image, by their paths."""
+    gone: tuple[str, ...] = ()
+    """Paths that the slim image does not have; relative ones are below the directory of modules."""
+    requires: tuple[str, ...] = ()
+    """Packages of `OTHERS` that it declares."""
+    pulled_in: bool = False
+    """Installed because another one requires it."""
 
 
 def _plain(start: str, later: str, entry_points: str = "", **files: str) -> Made:
@@ -160,13 +168,117 @@ MADE: dict[str, Made] = {
         "p.f()",
         archived=True,
     ),
+    "resource_manager": Made(
+        {
+            "__init__.py": "def f():\n    import pkg_resources as r\n"
+            "    assert r.resource_string(__name__, 'table.txt') == b'seven'\n"
+            "    assert r.get_distribution('NAME').version == '1'\n"
+            "    return [point.load() for point in r.iter_entry_points('NAME.plugins')]\n",
+            "table.txt": "seven",
+            "mod.py": "value = 7\n",
+            "never.py": "",
+            # As setuptools had it: https://setuptools.pypa.io/en/latest/pkg_resources.html
+            "../pkg_resources/__init__.py": "def resource_string(package, name):\n"
+            "    import pkgutil\n    return pkgutil.get_data(package, name)\n"
+            "def get_distribution(name):\n    from importlib.metadata import distribution\n"
+            "    return distribution(name)\n"
+            "def iter_entry_points(group):\n    from importlib.metadata import entry_points\n"
+            "    return entry_points().select(group=group)\n",
+        },
+        "assert p.f() == [7]",
+        "[NAME.plugins]\none = NAME.mod:value\n",
+    ),
+    "shebang": Made(
+        {
+            "__init__.py": "def f():\n    import subprocess\n    subprocess.run(['/opt/NAME/tool'], check=True)\n",
+            "never.py": "",
+        },
+        "p.f()",
+        outside={
+            "/opt/NAME/tool": "#!/opt/NAME/interpreter -e\nthe text of this file is read by its interpreter\n",
+            "/opt/NAME/interpreter": "#!/bin/sh\ntest $1 = -e && test -r $2 && cat $2 > /dev/null\n",
+            "/opt/NAME/never": "#!/bin/sh\n",
+        },
+        gone=("/opt/NAME/never",),
+    ),
+    "scripts": Made(
+        {
+            "__init__.py": "def f():\n    import subprocess\n    subprocess.run(['/opt/NAME/start.sh'], check=True)\n",
+            "never.py": "",
+        },
+        "p.f()",
+        outside={
+            "/opt/NAME/start.sh": '#!/bin/sh\nset -e\n. /opt/NAME/settings.sh\n. "$HERE/functions.sh"\nstart\n',
+            "/opt/NAME/settings.sh": "HERE=/opt/NAME\n",
+            "/opt/NAME/functions.sh": 'start() {\n    NAME-step one > /dev/null && test -n "$(NAME-step two)"\n}\n',
+            "/bin/NAME-step": "#!/bin/sh\ncat /opt/NAME/steps/$1 /opt/NAME/steps/two\n",
+            "/opt/NAME/steps/one": "1",
+            "/opt/NAME/steps/two": "2",
+            "/bin/NAME-never": "#!/bin/sh\n",
+        },
+        gone=("/bin/NAME-never",),
+    ),
+    "node": Made(
+        {
+            "__init__.py": "import subprocess\nTOOL = '/usr/local/lib/node_modules/NAME/cli.js'\n"
+            "def run(*words):\n    subprocess.run([TOOL, *words], check=True)\nrun()\n",
+            "never.py": "",
+        },
+        "p.run('deep')",
+        outside={
+            # Any interpreter does: what is tested is that the whole package of Node stays.
+            "/bin/node": '#!/bin/sh\nHERE=${1%/*}\n. "$1"\n',
+            "/usr/local/lib/node_modules/NAME/package.json": '{"name": "NAME", "version": "1.0.0"}',
+            "/usr/local/lib/node_modules/NAME/cli.js": '#!/bin/node\nif test -n "$2"; then . "$HERE/lib/$2.js"; fi\n',
+            "/usr/local/lib/node_modules/NAME/lib/deep.js": '. "$HERE/node_modules/other/index.js"\n',
+            "/usr/local/lib/node_modules/NAME/node_modules/other/index.js": "true\n",
+            "/usr/local/lib/node_modules/NAME-never/package.json": '{"name": "NAME-never", "version": "1.0.0"}',
+            "/usr/local/lib/node_modules/NAME-never/index.js": "true\n",
+        },
+        gone=("/usr/local/lib/node_modules/NAME-never/index.js",),
+    ),
+    "settings": Made(
+        {
+            "__init__.py": "def f():\n    import configparser\n    parser = configparser.ConfigParser()\n"
+            "    parser.read('/etc/NAME.conf')\n    return open(parser['data']['table']).read()\n",
+            "never.py": "",
+        },
+        "assert p.f() == 'seven'",
+        outside={
+            "/etc/NAME.conf": "[data]\ntable = /srv/NAME/table.txt\n# never = /srv/NAME/never.txt\n",
+            "/srv/NAME/table.txt": "seven",
+            "/srv/NAME/never.txt": "",
+        },
+        gone=("/srv/NAME/never.txt",),
+    ),
+    "integrates": Made(
+        {
+            "__init__.py": "def f():\n    try:\n        import made_optional\n    except ImportError:\n"
+            "        return None\n    return made_optional.value\n",
+            "never.py": "",
+        },
+        "assert p.f() is None",
+        gone=("made_optional/__init__.py", "made_owner/__init__.py"),
+    ),
+    "declares": Made(
+        {"__init__.py": "def f():\n    from made_declared import value\n    return value\n", "never.py": ""},
+        "assert p.f() == 7",
+        requires=("declared",),
+    ),
     "path": _plain("def f():\n    return open('/opt/settings/made.txt').read()\n", "assert p.f() == 'settings'"),
 }
+
+OTHERS: dict[str, Made] = {
+    "owner": Made({"__init__.py": "import made_optional\n"}, "", requires=("optional",)),
+    "optional": Made({"__init__.py": "value = 7\n"}, "", pulled_in=True),
+    "declared": Made({"__init__.py": "value = 7\n"}, "", pulled_in=True),
+}
+"""Installed, and not imported when the image is profiled."""
 
 
 def files(name: str) -> dict[str, str]:
     """The files of one package, by path below the directory of modules."""
-    made = MADE[name]
+    made = MADE.get(name) or OTHERS[name]
     found = {}
     for path, text in made.files.items():
         place = path.removeprefix("../") if path.startswith("../") else f"NAME/{path}"
@@ -180,3 +292,13 @@ def package(name: str) -> str:
 
 def later(name: str) -> str:
     return f"import {package(name)} as p\n{MADE[name].later}".replace("NAME", package(name))
+
+
+def outside(name: str) -> dict[str, str]:
+    """The other files of one package, by path."""
+    named = package(name)
+    return {path.replace("NAME", named): text.replace("NAME", named) for path, text in MADE[name].outside.items()}
+
+
+def gone(name: str) -> list[str]:
+    return [path.replace("NAME", package(name)) for path in MADE[name].gone]
