@@ -212,6 +212,24 @@ def test_extras_count_when_an_installed_package_asks_for_them() -> None:
     assert names(found[f"pip:server@{SITE}"]) == ["tls-lib"]
 
 
+def test_what_extras_name_is_known_whether_or_not_anybody_asks_for_them() -> None:
+    tls = 'tls-lib; extra == "tls" and python_version >= "3"'
+    old = 'old-lib; extra == "tls" and python_version < "3"'
+    needs = (
+        tls,
+        old,
+        "plain; python_version >= '3'",
+        'Docs_Lib; extra == "docs" or extra == "all"',
+        'gone; extra == "x"',
+    )
+    files = {**wheel("server", requires=needs)}
+    for name in ("tls-lib", "old-lib", "plain", "docs-lib"):
+        files |= wheel(name)
+    server = packages(files)[f"pip:server@{SITE}"]
+    assert names(server) == ["plain"]
+    assert server.integrates == (f"pip:docs-lib@{SITE}", f"pip:tls-lib@{SITE}")
+
+
 def test_an_eggs_requires_txt_has_sections_for_extras_and_markers() -> None:
     info = f"{SITE}/egg-1.egg-info"
     files = {

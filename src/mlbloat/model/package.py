@@ -35,6 +35,9 @@ class Package:
     """Keys of installed packages that this one depends on, sorted."""
     recommends: tuple[str, ...] = ()
     """Keys of installed packages that this one recommends and does not require, sorted."""
+    integrates: tuple[str, ...] = ()
+    """Keys of installed packages that this one requires with some extra, whether or not anybody asked for that; sorted.
+    Of pip alone: others have no extras, or record nothing of them."""
     essential: bool = False
     """Its manager refuses to remove it."""
     section: str = ""

@@ -13,7 +13,7 @@ from mlbloat.model.filetree import FileTree
 from mlbloat.model.package import CachedPackage, Inventory, Package, Problem
 from mlbloat.packages import ownership
 
-KIND = "inventory/4"
+KIND = "inventory/5"
 """With a number that changes with what resolvers find."""
 
 

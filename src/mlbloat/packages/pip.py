@@ -16,7 +16,7 @@ from mlbloat.packages.database import DatabaseReader, files_below, joined, regul
 from mlbloat.packages.describing import describing
 from mlbloat.packages.installed import Installed
 from mlbloat.packages.interpreter import marker_environment, path_of, places, scripts
-from mlbloat.packages.requirements import Node, edges
+from mlbloat.packages.requirements import Node, edges, optional
 
 _LINK = ".egg-link"
 _DATABASE = (
@@ -69,9 +69,12 @@ def find(tree: FileTree) -> Installed:
     linked = (_linked(reader, path) for path in records.in_sites(tree) if path.endswith(_LINK))
     distributions = _one_each(reader, (each for each in (*read, *linked) if each is not None))
     listed = {path for each in distributions if each.recorded for path in each.files}
-    needs = _needs(reader, distributions)
+    needs, extras = _needs(reader, distributions)
     asked = _Asked.of(tree, distributions, needs)
-    packages = tuple(_package(each, listed, needs[each.key], asked.for_(each)) for each in distributions)
+    packages = tuple(
+        replace(_package(each, listed, needs[each.key], asked.for_(each)), integrates=tuple(sorted(extras[each.key])))
+        for each in distributions
+    )
     cached = tuple(each for path in found.cached if (each := _cached(path)) is not None)
     return Installed(packages=packages, cached=cached, problems=reader.problems)
 
@@ -298,7 +301,10 @@ def _order(version: str) -> tuple[bool, Version, str]:
         return False, Version("0"), version
 
 
-def _needs(reader: DatabaseReader, distributions: Iterable[_Distribution]) -> dict[str, set[str]]:
+def _needs(
+    reader: DatabaseReader, distributions: Iterable[_Distribution]
+) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+    """Return the keys that each key needs, and those that it needs with some extra."""
     distributions = tuple(distributions)
     sources = {found.key: found.source for found in distributions}
     at: dict[str, dict[str, str]] = {}
@@ -320,7 +326,7 @@ def _needs(reader: DatabaseReader, distributions: Iterable[_Distribution]) -> di
     def broken(key: str, specifier: str) -> None:
         reader.broken(sources[key], f"the requirement {specifier[:80]!r} is not valid", "it is left out")
 
-    return edges(nodes, broken)
+    return edges(nodes, broken), optional(nodes)
 
 
 def _visible(at: Mapping[str, Mapping[str, str]], path: Iterable[str]) -> dict[str, str]:

@@ -3,13 +3,17 @@
 https://packaging.python.org/specifications/dependency-specifiers/
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from packaging.markers import Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
+
+_NAME = re.compile(r"\s*([\w.-]+)")
+_EXTRA = re.compile(r"\bextra == \"([^\"]*)\"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,24 @@ def edges(nodes: Iterable[Node], broken: Callable[[str, str], None]) -> dict[str
             seen |= asked
             waiting.extend(sorted(asked))
     return {key: found - {key} for key, found in needs.items()}
+
+
+def optional(nodes: Iterable[Node]) -> dict[str, set[str]]:
+    """Return the keys that each key needs with some extra, whether or not anybody asks for that."""
+    return {node.key: set(_with_extras(node)) - {node.key} for node in nodes}
+
+
+def _with_extras(node: Node) -> Iterator[str]:
+    likely = tuple(each for each in node.specifiers if "extra" in each and _name(each) in node.visible)
+    for requirement in _parsed(replace(node, specifiers=likely), lambda key, specifier: None):
+        extras = _EXTRA.findall(str(requirement.marker))
+        if any(_holds(requirement.marker, node.environment, extra) for extra in extras):
+            yield node.visible[canonicalize_name(requirement.name)]
+
+
+def _name(specifier: str) -> str:
+    match = _NAME.match(specifier)
+    return canonicalize_name(match[1]) if match else ""
 
 
 def _parsed(node: Node, broken: Callable[[str, str], None]) -> list[Requirement]:

@@ -19,6 +19,7 @@ def reached(
     requires: Mapping[str, tuple[str, ...]],
     *,
     requested: Mapping[str, bool | None] | None = None,
+    extras: Mapping[str, tuple[str, ...]] | None = None,
     more: Files | None = None,
 ) -> dict[str, Level]:
     """Levels of installed files; each top-level package is a distribution of its name."""
@@ -31,6 +32,7 @@ def reached(
             location=SITE,
             files=tuple(f"{SITE}/{path}" for path in sorted(files) if path.startswith(f"{name}/")),
             requires=tuple(f"pip:{each}@{SITE}" for each in requires.get(name, ())),
+            integrates=tuple(f"pip:{each}@{SITE}" for each in (extras or {}).get(name, ())),
             requested=(requested or {}).get(name, False),
         )
         for name in names
@@ -67,6 +69,12 @@ def test_what_is_required_or_asked_for_is(
 ) -> None:
     files = {"user/__init__.py": DEFERRED, "owner/__init__.py": "", "between/__init__.py": "", **OTHER}
     levels = reached("import user\n", files, requires, requested=requested)
+    assert {path for path, level in levels.items() if level is Level.SAFE} == set(OTHER)
+
+
+def test_what_an_extra_names_may_have_been_asked_for() -> None:
+    files = {"user/__init__.py": DEFERRED, "owner/__init__.py": "", **OTHER}
+    levels = reached("import user\n", files, REQUIRED, extras={"user": ("other",)})
     assert {path for path, level in levels.items() if level is Level.SAFE} == set(OTHER)
 
 

@@ -4,7 +4,8 @@ https://packaging.python.org/en/latest/specifications/core-metadata/#requires-di
 
 A distribution has to work without what it does not require, so where it imports that inside a function, in a block that
 handles its absence, or by a name in a string, this alone is no reason to keep it. It is one where the user asked for
-that distribution, or where anything else leads to it. The application itself declares nothing, and its imports count.
+that distribution, or where anything else leads to it. What one of its extras names is required here: nothing records
+whether the user asked for the extra. The application itself declares nothing, and its imports count.
 """
 
 from collections.abc import Iterable, Iterator
@@ -75,7 +76,7 @@ class Integrations:
         found, waiting = {key}, [key]
         while waiting:
             package = self._packages.get(waiting.pop())
-            for required in package.requires if package is not None else ():
+            for required in (*package.requires, *package.integrates) if package is not None else ():
                 if required not in found:
                     found.add(required)
                     waiting.append(required)
