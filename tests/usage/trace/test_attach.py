@@ -121,7 +121,8 @@ def test_the_end_of_the_container_ends_the_recording(container: tuple[str, str])
 
     tracing.attach(name, 120.0, stop)
     assert said[-1].startswith("the container ended after ")
-    _wait_for(lambda: _run(engines.program(engine), "inspect", "-f", "{{.State.Running}}", name) == "false\n")
+    # Podman calls it stopped at first, until it has cleaned up.
+    _wait_for(lambda: _run(engines.program(engine), "inspect", "-f", "{{.State.Status}}", name) == "exited\n")
     with pytest.raises(EngineError, match=rf"cannot attach to {engine}:{name}: it is not running \(exited\); start it"):
         tracing.attach(f"{engine}:{name}", None, said.append)
 
