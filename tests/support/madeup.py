@@ -100,6 +100,23 @@ MADE: dict[str, Made] = {
         "import importlib; [importlib.import_module('NAME.' + n) for n in p.f()]",
         **_MODULE,
     ),
+    "gathered": Made(
+        {
+            "__init__.py": "import importlib, pkgutil\nNAMES = ['jobs']\n"
+            "def f(app):\n    found = importlib.import_module(app + '.jobs')\n"
+            "    for m in pkgutil.iter_modules(found.__path__):\n"
+            "        importlib.import_module('%s.jobs.%s' % (app, m.name))\n"
+            "def g(app, name):\n    return importlib.import_module(f'{app}.one.tasks.{name}')\n",
+            "deep/__init__.py": "",
+            "deep/jobs/__init__.py": "",
+            "deep/jobs/mod.py": "value = 7\n",
+            "deep/one/__init__.py": "",
+            "deep/one/tasks/__init__.py": "",
+            "deep/one/tasks/more.py": "",
+            "never.py": "",
+        },
+        "p.f('NAME.deep'), p.g('NAME.deep', 'more'); import sys; assert 'NAME.deep.jobs.mod' in sys.modules",
+    ),
     "plugins": _plain(
         "def f():\n    from importlib.metadata import entry_points\n"
         "    return [e.load() for e in entry_points().select(group='NAME.plugins')]\n",

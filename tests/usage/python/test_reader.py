@@ -354,6 +354,44 @@ def test_a_computed_name_in_a_package_may_be_any_of_its_modules(text: str) -> No
     assert set(from_app("import p\n", files)) == {"p/__init__.py", "p/a.py", "p/b.py", "p/q/__init__.py"}
 
 
+GATHERED = {
+    "p/__init__.py",
+    "p/core/__init__.py",
+    "p/core/one/__init__.py",
+    "p/core/one/jobs/__init__.py",
+    "p/core/one/jobs/a.py",
+    "p/other/__init__.py",
+    "p/other/one/__init__.py",
+    "p/other/one/jobs/__init__.py",
+    "p/other/one/jobs/b.py",
+    "p/other/jobs/__init__.py",
+    "p/other/jobs/c.py",
+    "q/__init__.py",
+    "q/one/__init__.py",
+    "q/one/jobs/__init__.py",
+    "q/one/jobs/d.py",
+    "q/one/jobs/tests/__init__.py",
+    "q/one/other.py",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "reached"),
+    [
+        ("import_module('%s.one.jobs.%s' % (app, name))", {"a.py", "b.py", "d.py"}),
+        ("import_module(f'{app}.one.jobs.{name}')", {"a.py", "b.py", "d.py"}),
+        ("import_module(f'{app}.one.jobs')", {"a.py", "b.py", "d.py"}),
+        ("import_module('{}.jobs.{}'.format(app, name))", set[str]()),
+        ("N = 'jobs'\nfor m in iter_modules(found.__path__):\n    import_module(m.name)", {"a.py", "b.py", "c.py"}),
+        ("N = 'jobs'\nfor m in iter_modules(found.__path__): ...", set[str]()),
+    ],
+)
+def test_what_a_framework_gathers_from_packages_under_one_name(text: str, reached: set[str]) -> None:
+    files: dict[str, bytes | str] = {**dict.fromkeys(GATHERED, ""), "p/core/__init__.py": text + "\n"}
+    found = from_app("import p.core\n", files)
+    assert {path.rpartition("/")[2] for path in found if "/jobs/" in path} - {"__init__.py"} == reached
+
+
 def test_walking_packages_reaches_all_depths() -> None:
     files: dict[str, bytes | str] = {**PACKAGE, "p/__init__.py": "pkgutil.walk_packages(__path__)\n"}
     assert set(from_app("import p\n", files)) == set(PACKAGE)

@@ -72,6 +72,7 @@ _FIND_LIBRARY = re.compile(r"find_library\(\s*[a-zA-Z]?\"(\d+)\"")
 _LIBRARY_STEM = re.compile(r"lib[\w+-]{2,}")
 _JOINED = re.compile(r"\"(\d+)\"\s*\+")
 _NUMBER = re.compile(r"\"(\d+)\"")
+_INFIX = re.compile(rf"(?:%s|\{{[^{{}}]*\}})\.((?:{_NAME}\.)+{_NAME})(?:\.(?:%s|\{{[^{{}}]*\}}))?")
 _FILLED_IN = re.compile(r"\{[^{}]*\}|%[sd]")
 _SUFFIX = re.compile(r"\.(?:so|dylib|dll|pyd|py)(?=[.*]|$)")
 _GROUP = re.compile(r"[\w.:+-]+")
@@ -107,6 +108,8 @@ class SourceFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Imports of texts that look like programs."""
     prefixes: tuple[str, ...] = ()
     """Beginnings of names that are put together and imported, such as `package.`."""
+    infixes: tuple[str, ...] = ()
+    """Middles of such names, of two words or more, where any package may be before: `management.commands`."""
     libraries: tuple[str, ...] = ()
     """Names for dlopen(3)."""
     programs: tuple[str, ...] = ()
@@ -150,6 +153,7 @@ def learn(text: str) -> SourceFacts:
         started=_once(_started(source, strings)),
         code=_once(_code(strings)),
         prefixes=_once(_prefixes(source)) if by_name else (),
+        infixes=_once(match[1] for match in map(_INFIX.fullmatch, short) if match) if by_name else (),
         libraries=_once(_libraries(source, short, hints)),
         programs=_once(_programs(source, hints)),
         lazy=by_name or lists or walks or not hints.isdisjoint(("__getattr__", "_import_structure", "azy")),
@@ -180,7 +184,7 @@ def _learn_file(tree: FileTree, entry: Entry) -> SourceFacts:
     return learn(decode(tree.read(entry, _MOST_READ)))
 
 
-SOURCE = Kind("python/7", SourceFacts, _learn_file)
+SOURCE = Kind("python/8", SourceFacts, _learn_file)
 
 
 def _names(short: Iterable[str]) -> tuple[tuple[str, ...], list[str]]:

@@ -55,6 +55,7 @@ class Finder:
         self._same: dict[tuple[tuple[Environment, ...], tuple[str, ...]], Place] = {}
         """Places by their search paths: what is known of one holds for all."""
         self._scope = lru_cache(maxsize=_MEMORY)(self._scope_of)
+        self._directories: dict[str, list[str]] = {}
         self.top_level = lru_cache(maxsize=256)(self._top_level)
         """`top_level(environments)`: names of the modules and packages that they hold."""
 
@@ -139,6 +140,20 @@ class Finder:
                 return here
             here = posixpath.dirname(here)
         return ""
+
+    def packages_named(self, place: Place, name: str, above: str = "") -> Iterator[str]:
+        """Yield the packages that a dotted name ends as `management.commands` ends `one.app.management.commands`.
+
+        Those that the file may import, and below one directory when that is given.
+        """
+        if not self._directories:
+            for directory in self._tree.directories():
+                self._directories.setdefault(posixpath.basename(directory), []).append(directory)
+        end = "/" + name.replace(".", "/")
+        roots = [above] if above else [*place.local, *(root for each in place.environments for root in each.roots)]
+        for directory in self._directories.get(end.rpartition("/")[2], ()):
+            if directory.endswith(end) and any(directory.startswith(f"{root}/") for root in roots):
+                yield directory
 
     def _top_level(self, environments: tuple[Environment, ...]) -> frozenset[str]:
         roots = dict.fromkeys(root for each in environments for root in each.roots)

@@ -6,6 +6,7 @@ the environment cannot be seen here.
 """
 
 import fnmatch
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -20,7 +21,7 @@ from mlbloat.usage.python.facts import ANY_NAME, SOURCE, SourceFacts
 from mlbloat.usage.python.finder import Finder, Place, files_of
 from mlbloat.usage.python.imports import Imports
 from mlbloat.usage.python.layout import Environment
-from mlbloat.usage.python.modules import Modules, Resolution
+from mlbloat.usage.python.modules import TESTS, Modules, Resolution
 from mlbloat.usage.python.source import Import, When
 
 _OF_PYTEST = "conftest"
@@ -108,6 +109,17 @@ class Literals:
             for name in facts.names:
                 if name in known:
                     yield from self._imports.absolute(place, name, Level.SAFE)
+        yield from self._gathered(place, facts)
+
+    def _gathered(self, place: Place, facts: SourceFacts) -> Iterator[Use]:
+        """What a framework looks for under one name in many packages: `{app}.management.commands.{name}`."""
+        found = [self._finder.packages_named(place, name) for name in facts.infixes]
+        if facts.lists_modules and facts.computed and place.in_package and not place.is_standard:
+            top = "/".join([place.root, place.path[len(place.root) + 1 :].partition("/")[0]])
+            words = (name for name in facts.names if "." not in name and name not in TESTS)
+            found += [self._finder.packages_named(place, name, top) for name in words]
+        for directory in dict.fromkeys(itertools.chain.from_iterable(found)):
+            yield from self._imports.submodules(place, directory)
 
     def _all_below(self, place: Place, prefix: str) -> Iterator[Use]:
         bare = prefix.strip(".")

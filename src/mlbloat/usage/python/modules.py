@@ -16,7 +16,7 @@ from mlbloat.model.filetree import FileTree, Kind
 
 EXTENSION = re.compile(r"([^.]+)\.(?:(?:cpython-|pypy|graalpy)(\d)(\d+)[^.]*|abi3[^.]*)\.so")
 _FILE = re.compile(r"([^.]+)\.(?:py|pyc|so|(?:cpython-|pypy|graalpy)(\d)(\d+)[^.]*\.so|abi3[^.]*\.so)")
-_TESTS = frozenset({"test", "tests", "conftest", "__main__", "setup"})
+TESTS = frozenset({"test", "tests", "conftest", "__main__", "setup"})
 _DEPTH = 12
 _MEMORY = 1 << 17
 
@@ -64,7 +64,7 @@ class Modules:
     def submodules(self, directory: str, version: str, *, recursive: bool = False, depth: int = 0) -> Iterator[str]:
         """Yield the files of all modules in a package, tests left out."""
         for name in self.names(directory):
-            module = self.member(directory, name, version) if name not in _TESTS else None
+            module = self.member(directory, name, version) if name not in TESTS else None
             if module is None:
                 continue
             yield from module.files
