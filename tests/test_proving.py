@@ -80,3 +80,18 @@ def test_a_run_that_does_not_start_lacks_what_its_command_needs() -> None:
     run, slim = Run(name="r", run=("/bin/main",)), tree_of(files)
     missed = proving.missed(run, _CONFIG, tree_of(_FILES), slim, _cannot, _cannot)
     assert missed == Missed(asked=("/bin/sh",))
+
+
+def test_byte_code_whose_source_is_there_is_not_what_a_run_lacks() -> None:
+    files: dict[str, bytes | str | None] = {
+        "/lib/one.py": "1",
+        "/lib/__pycache__/one.cpython-311.pyc": "1",
+        "/lib/__pycache__/gone.cpython-311.opt-1.pyc": "2",
+        "/lib/old.pyc": "3",
+        "/bin/main": "main",
+    }
+    did = _did(*((path, Action.OPENED) for path in files))
+    slim = tree_of({path: files[path] for path in ("/lib/one.py", "/bin/main")})
+    run = Run(name="r", run=("/bin/main",))
+    missed = proving.missed(run, _CONFIG, tree_of(files), slim, did, did)
+    assert sorted(missed.paths) == ["/lib/__pycache__/gone.cpython-311.opt-1.pyc", "/lib/old.pyc"]

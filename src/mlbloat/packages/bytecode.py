@@ -6,10 +6,9 @@ dpkg and most wheels do not list `.pyc` files: they are compiled after unpacking
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from mlbloat.model.bytecode import source_of
 from mlbloat.model.filetree import FileTree, Kind
 from mlbloat.model.package import Package
-
-_CACHE = "/__pycache__"
 
 
 def adopt(tree: FileTree, packages: Iterable[Package]) -> Iterator[Package]:
@@ -25,21 +24,9 @@ def _compiled(tree: FileTree) -> dict[str, list[str]]:
     compiled: dict[str, list[str]] = {}
     for entry in tree.files():
         if entry.path.endswith(".pyc"):
-            source = _source(entry.path)
+            source = source_of(entry.path)
             # Where the module is a symbolic link, the byte code is beside the link, and its owner has the target.
             module = tree.entries.get(source)
             canonical = source if module is not None and module.kind is Kind.FILE else tree.find(source).path
             compiled.setdefault(canonical, []).append(entry.path)
     return compiled
-
-
-def _source(path: str) -> str:
-    """Return the module that `d/__pycache__/m.cpython-311.opt-1.pyc` or `d/m.pyc` was compiled from."""
-    directory, _, name = path.rpartition("/")
-    if not directory.endswith(_CACHE):
-        return path[: -len("c")]
-    stem = name.removesuffix(".pyc")
-    before, _, optimisation = stem.rpartition(".")
-    if optimisation.startswith("opt-"):
-        stem = before
-    return f"{directory.removesuffix(_CACHE)}/{stem.rpartition('.')[0]}.py"

@@ -8,6 +8,7 @@ from typing import Literal
 
 from mlbloat import textdiff
 from mlbloat.errors import RunError
+from mlbloat.model.bytecode import source_of
 from mlbloat.model.container import Outcome
 from mlbloat.model.filetree import FileTree, Kind
 from mlbloat.model.plain import plain
@@ -173,11 +174,16 @@ def _asked(run: Run) -> tuple[object, ...]:
 
 
 def missing_files(paths: Iterable[str], original: FileTree, slim: FileTree) -> tuple[str, ...]:
-    """Return regular files of the original that a run named and that the slim image has not, in order."""
+    """Return regular files of the original that a run named and that the slim image has not, in order.
+
+    Byte code whose source is there is none: Python looks for it first, and compiles the source.
+    """
     missing: dict[str, None] = {}
     for path in paths:
         entry = original.find(path).entry if path.startswith("/") else None
-        if entry is not None and entry.kind is Kind.FILE and entry.path not in slim:
+        if entry is None or entry.kind is not Kind.FILE or entry.path in slim:
+            continue
+        if not (entry.path.endswith(".pyc") and source_of(entry.path) in slim):
             missing[entry.path] = None
     return tuple(missing)
 
