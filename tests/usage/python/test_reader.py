@@ -462,6 +462,19 @@ def test_programs_libraries_and_sources_of_a_package_are_kept_when_named() -> No
     assert set(from_app("import p\n", files)) == set(files) - {"p/lib/libq.so"}
 
 
+def test_a_package_names_programs_of_a_package_in_it() -> None:
+    files: dict[str, bytes | str] = {
+        "p/__init__.py": "from . import paths\n",
+        "p/paths.py": "import importlib.resources\nwhere = importlib.resources.files('p.programs')\n"
+        "name = {'linux': 'tool-linux-1.2', 'other': 'tool.h'}\n",
+        "p/programs/__init__.py": "",
+        "p/programs/tool-linux-1.2": elf_file(interpreter="/lib64/ld.so"),
+        "p/programs/tool-linux-1.1": elf_file(interpreter="/lib64/ld.so"),
+        "p/programs/tool.h": "",
+    }
+    assert set(from_app("import p\n", files)) == set(files) - {"p/programs/tool-linux-1.1", "p/programs/tool.h"}
+
+
 def test_data_beside_a_single_module_belongs_to_its_distribution() -> None:
     paths = tuple(f"{SITE}/{name}" for name in ("m-1.dist-info/METADATA", "m.py", "m_data/x.json", "p/__init__.py"))
     package = Package(manager=Manager.PIP, name="m", version="1", location=SITE, files=paths)

@@ -23,6 +23,7 @@ _DEVELOPMENT = re.compile(
 )
 _DEVELOPMENT_DIRECTORIES = frozenset({"include", "cmake"})
 _OTHER = frozenset({"test", "tests", "__pycache__"})
+_LEFT_OUT = _OTHER | _DEVELOPMENT_DIRECTORIES
 _METADATA = (".dist-info", ".egg-info")
 
 
@@ -45,6 +46,8 @@ class DataFiles:
         self._beside: dict[tuple[str, str], tuple[str, ...]] = {}
         self.of_package = lru_cache(maxsize=1 << 14)(self._of_package)
         """`of_package(directory)`: files whose nearest enclosing package it is."""
+        self.inside = lru_cache(maxsize=1 << 14)(self._inside)
+        """`inside(directory)`: programs and libraries of a package and of those in it, name to paths."""
         self.of_directory = lru_cache(maxsize=1 << 14)(self._of_directory)
         """`of_directory(directory)`: files directly in a directory that is in no package."""
 
@@ -79,6 +82,25 @@ class DataFiles:
 
     def _of_package(self, directory: str) -> Data:
         return self._sort(self._walk(directory))
+
+    def _inside(self, directory: str) -> dict[str, tuple[str, ...]]:
+        """A package may have a package of nothing but programs: it names them, and that one only says where it is."""
+        found = dict(self.of_package(directory).named_only)
+        for package in self._packages_in(directory):
+            for name, paths in self.of_package(package).named_only.items():
+                if not _DEVELOPMENT.fullmatch(name):
+                    found[name] = (*found.get(name, ()), *paths)
+        return found
+
+    def _packages_in(self, directory: str) -> Iterator[str]:
+        waiting = [directory]
+        while waiting:
+            for path in self._tree.children(waiting.pop()):
+                entry = self._tree[path]
+                if entry.kind is Kind.DIRECTORY and entry.name not in _LEFT_OUT:
+                    waiting.append(path)
+                    if self._modules.is_package(path):
+                        yield path
 
     def _walk(self, directory: str) -> Iterator[tuple[Entry, bool]]:
         """Yield the entries of a package, and whether they are in a directory of development files."""

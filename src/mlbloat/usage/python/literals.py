@@ -189,7 +189,7 @@ class Literals:
     def _files(self, place: Place, facts: SourceFacts) -> Iterator[Use]:
         """Programs, libraries, sources and scripts of the file's own package, by their names."""
         package = place.directory if self._modules.is_package(place.directory) else self._finder.package_above(place)
-        named = self._data.of_package(package).named_only if package else {}
+        named = self._data.inside(package) if package else {}
         if named:
             for name in (*facts.files, *facts.names, *_matches(named, facts.patterns)):
                 for path in named.get(name, ()):
