@@ -47,12 +47,14 @@ class Held:
 
     def _command(self, run: Run, *options: str) -> list[str]:
         """Return the whole command line of a container; the image's own command where the run names none."""
-        network = f"--network={run.conditions.network}"
+        network = [f"--network={run.conditions.network}"]
+        if run.conditions.network == "none":  # a name of its own that it can look up, as mlbloat's containers have
+            network += ["--hostname=mlbloat", "--add-host=mlbloat:127.0.0.1"]
         variables = [f"--env={name}={value}" for name, value in run.environment]
         words = list(run.run or ())
         entrypoint = [f"--entrypoint={words[0]}"] if words else []
         limits = LIMITS.get(self.engine, ())
-        start = [engines.program(self.engine), "run", *options, network, *limits, *variables, *entrypoint, self.tag]
+        start = [engines.program(self.engine), "run", *options, *network, *limits, *variables, *entrypoint, self.tag]
         return [*start, *words[1:], *(run.args or ())]
 
     @contextmanager
