@@ -1,6 +1,7 @@
 """Runs that go wrong in every engine: a clear result, and nothing left behind."""
 
 import os
+import signal
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,16 @@ def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _sh(script: str, conditions: Conditions | None = None) -> Container:
     return replace(container("/bin/sh", "-c", script, timeout_seconds=300), conditions=conditions or Conditions())
+
+
+def test_a_command_starts_with_no_signal_held_back_or_ignored(engine: Engine, rootfs: Path, tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGQUIT, signal.SIG_IGN)  # as in a background job of a shell
+    try:
+        status = engine.run(container("/bin/cat", "/proc/self/status"), rootfs, tmp_path).stdout.decode()
+    finally:
+        signal.signal(signal.SIGQUIT, before)
+    signals = dict(line.split(":\t") for line in status.splitlines() if line.startswith("Sig"))
+    assert (signals["SigBlk"], signals["SigIgn"]) == ("0" * 16, "0" * 16)
 
 
 def test_a_run_that_fills_the_disk_is_ended_before_it_is_full(

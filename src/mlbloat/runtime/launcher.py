@@ -21,7 +21,7 @@ from mlbloat.runtime import controlgroup, kernel, launchrunc, rootmount, sandbox
 from mlbloat.runtime.descendants import kill_descendants
 from mlbloat.runtime.messages import Spec, send
 from mlbloat.runtime.orders import obey
-from mlbloat.runtime.stopping import Stopped, cleaned_up, listen, undisturbed
+from mlbloat.runtime.stopping import Stopped, cleaned_up, forget_inherited, listen, undisturbed
 
 _NAMESPACES = kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
 """All but the network's, and the process namespace, which the next child enters: that one has to be the container."""
@@ -212,6 +212,7 @@ def main() -> None:
         return
     with cleaned_up(kill_descendants), contextlib.suppress(Stopped):
         try:
+            forget_inherited()
             listen()
             _run(spec, control, orders)
         except OSError as error:

@@ -19,6 +19,10 @@ class Stopped(BaseException):
 class _Ears:
     deaf = False
     """What was made is being taken away: nothing may stop that."""
+    covered = 0
+    """How many are at work that must not be disturbed."""
+    heard = False
+    """An end came meanwhile."""
 
 
 def listen() -> None:
@@ -26,16 +30,30 @@ def listen() -> None:
 
     Python drops an exception that is raised in a destructor or a weak reference's callback, as imports have many.
     """
-    _Ears.deaf = False
+    _Ears.deaf, _Ears.covered, _Ears.heard = False, 0, False
     for number in _SIGNALS:
         signal.signal(number, _stop)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # whoever started us let no signal come before
 
 
+def forget_inherited() -> None:
+    """Ignore no signal because whoever started us does, as shells let background jobs ignore two: programs inherit it.
+
+    Python ignores two for itself, and lets the programs that it starts have them.
+    """
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def _stop(number: int, frame: FrameType | None) -> None:
-    if not _Ears.deaf:
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
-        raise Stopped
+    if _Ears.deaf:
+        return
+    if _Ears.covered:
+        _Ears.heard = True
+        return
+    signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+    raise Stopped
 
 
 @contextlib.contextmanager
@@ -48,9 +66,20 @@ def held_back(*numbers: signal.Signals) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def undisturbed() -> contextlib.AbstractContextManager[None]:
-    """Let a launcher not end here: between starting something and knowing it, or an order and its answer."""
-    return held_back(*_SIGNALS)
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let a launcher not end here: between starting something and knowing it, or an order and its answer.
+
+    The signals are let come: what is started meanwhile would start with them held back, and so would a container.
+    """
+    _Ears.covered += 1
+    try:
+        yield
+    finally:
+        _Ears.covered -= 1
+        if _Ears.heard and not _Ears.covered:
+            _Ears.heard = False
+            signal.raise_signal(signal.SIGTERM)
 
 
 @contextlib.contextmanager
