@@ -13,7 +13,7 @@ import pytest
 from mlbloat import runtime
 from mlbloat.errors import EngineError, RunError
 from mlbloat.model.container import Container, Outcome
-from mlbloat.runtime import Engine, embedded, process
+from mlbloat.runtime import Engine, embedded, kernel, process
 from mlbloat.usage.trace.seccomp import Recorder
 from tests.support import sandbox
 from tests.support.interrupts import interrupted, time_is_over_after
@@ -249,6 +249,31 @@ def test_every_isolation_of_the_sandbox_runs_the_same_and_says_what_it_lacks(
     said = {"root": "", "user": "ran in a user namespace", "chroot": "isolated by chroot alone"}[isolation]
     assert said in " ".join(outcome.flags)
     leftovers.check()
+
+
+@pytest.mark.sandbox
+def test_in_a_chroot_the_run_signals_its_own_processes_and_no_others(
+    tmp_path: Path, leftovers: Leftovers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = sandbox.engine("embedded")
+    if "chroot" not in embedded.isolations():
+        pytest.skip("this process may not isolate by chroot")
+    monkeypatch.setattr(embedded, "isolations", lambda: ("chroot",))
+    rootfs = tmp_path.parent / "rootfs-signals"
+    runtime.unpack(sandbox.shell_tree(), rootfs)
+    script = (
+        "kill $$ 2> /dev/null; kill {0} 2> /dev/null && echo reached another; cat & kill $! && echo reached its own"
+    )
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        before = below(os.getpid())
+        run = container("/bin/sh", "-c", f"trap 'echo itself' TERM; {script.format(other.pid)}", directory="/")
+        outcome = engine.run(run, rootfs, tmp_path)
+        assert below(os.getpid()) == before
+        other.communicate(b"\n")
+    free = [flag for flag in outcome.flags if "nothing kept the processes of the run from ending others" in flag]
+    reached = b"reached another\n" if free else b""
+    assert outcome.stdout == b"itself\n" + reached + b"reached its own\n"
+    assert bool(free) is not kernel.knows_scopes()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -81,6 +81,13 @@ def test_a_new_namespace_is_denied_and_a_thread_is_not() -> None:
     assert _run(program, AUDIT_ARCH["x86_64"], clone, thread) == seccomp.ALLOW
 
 
+def test_beside_other_processes_only_its_own_limits_may_be_set() -> None:
+    prlimit, native = NUMBERS["x86_64"]["prlimit64"], AUDIT_ARCH["x86_64"]
+    alone, beside = (seccomp.filter_program("x86_64", frozenset(), beside_others=which) for which in (False, True))
+    assert [_run(alone, native, prlimit, process) for process in (0, 1)] == [seccomp.ALLOW, seccomp.ALLOW]
+    assert [_run(beside, native, prlimit, process) for process in (0, 1)] == [seccomp.ALLOW, _ERRNO | errno.EPERM]
+
+
 def test_calls_of_an_unknown_architecture_do_not_exist() -> None:
     program = seccomp.filter_program("x86_64", frozenset({"open"}))
     x32_open = 0x40000002

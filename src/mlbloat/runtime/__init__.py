@@ -71,7 +71,7 @@ def choose(name: str, *, tracing: bool) -> Engine:
         raise UsageError(f"cannot use engine {name!r}: there is none of that name; take auto, {known}")
     missing = []
     for engine in engines:
-        problem = engine.problem(tracing=tracing)
+        problem = engine.problem(tracing=tracing) or (engine.exposure() if name == "auto" else "")
         if not problem:
             return engine
         missing.append(f"{engine.name}: {problem}")

@@ -37,6 +37,10 @@ def devices(gpus: tuple[str, ...]) -> Devices | None:
     return None
 
 
+def exposure() -> str:
+    return ""
+
+
 def run(container: Container, rootfs: Path, scratch: Path, listener: Listener | None = None) -> Outcome:
     """Run a container of an image that the engine has, or of one made of these files, which is removed again."""
     host = _host()

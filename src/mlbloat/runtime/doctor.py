@@ -66,7 +66,7 @@ def _privileges() -> Check:
 def _namespaces() -> Check:
     names = {"root": "namespaces", "user": "user namespaces", "chroot": "chroot"}
     works = ", ".join(names[isolation] for isolation in embedded.isolations())
-    problem = embedded.problem(tracing=True)
+    problem = embedded.problem(tracing=True) or embedded.exposure()
     return Check(
         name="embedded sandbox",
         ok=not problem,

@@ -12,7 +12,7 @@ from pathlib import Path
 from mlbloat.errors import EngineError
 from mlbloat.model.conditions import PROCESSES
 from mlbloat.model.container import Container, Devices, Outcome
-from mlbloat.runtime import process, seccomp
+from mlbloat.runtime import kernel, process, seccomp
 from mlbloat.runtime.listener import Listener
 from mlbloat.runtime.messages import Spec
 from mlbloat.runtime.syscalls import NATIVE
@@ -37,6 +37,16 @@ def problem(*, tracing: bool) -> str:
     return "" if isolations() else NOTHING_WORKS
 
 
+def exposure() -> str:
+    """Say what else an image could do here; who takes this engine by name accepts it."""
+    if isolations()[:1] != ("chroot",) or kernel.knows_scopes():
+        return ""
+    return (
+        "in a chroot, on a kernel without scopes for signals (Landlock of Linux 6.12), an image could end other "
+        "processes of this user; run where namespaces are allowed, or take --engine embedded if you trust the image"
+    )
+
+
 @cache
 def isolations() -> tuple[str, ...]:
     """Return how this process may isolate a container, best first: `root`, `user`, `chroot`."""
@@ -51,7 +61,8 @@ def run(container: Container, rootfs: Path, scratch: Path, listener: Listener | 
     spec = spec_of(container, rootfs, directory, listener)
     calls = frozenset() if listener is None else listener.calls
     spec["isolation"] = next(iter(isolations()), "root")
-    spec["filter"] = seccomp.filter_program(os.uname().machine, calls).hex()
+    beside_others = spec["isolation"] == "chroot"
+    spec["filter"] = seccomp.filter_program(os.uname().machine, calls, beside_others=beside_others).hex()
     return process.launch(spec, container, listener)
 
 

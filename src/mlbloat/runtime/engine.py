@@ -27,6 +27,9 @@ class Engine(Protocol):
     def problem(self, *, tracing: bool) -> str:
         """Say why it does not work on this machine and what would help; empty when it does."""
 
+    def exposure(self) -> str:
+        """Say what an image could do to this machine that it should not: `auto` then passes the engine over."""
+
     def run(self, container: Container, rootfs: Path, scratch: Path, listener: Listener | None = None) -> Outcome:
         """Run a container to its end over `rootfs`, which stays as it is and may be shared by runs.
 

@@ -29,6 +29,10 @@ _CHROOT_FLAG = (
     "the container was isolated by chroot alone, because this process may not create namespaces: it shared "
     "the network and the process table of where mlbloat runs, and had no /proc"
 )
+_SIGNALS_FLAG = (
+    "nothing kept the processes of the run from ending others of the same user here, because this kernel has no scopes "
+    "for signals (Landlock of Linux 6.12); run images that you do not trust where namespaces are allowed"
+)
 
 
 def isolations() -> tuple[str, ...]:
@@ -84,7 +88,10 @@ def _run_embedded(spec: Spec, control: socket.socket, orders: socket.socket) -> 
     kernel.adopt_orphans()
     enter(isolation, spec["uid"], spec["gid"], spec["network"])
     if isolation == "chroot":
-        root, flags = os.path.join(spec["directory"], "merged"), [_CHROOT_FLAG]
+        # Of the launcher already, so that commands which are started beside can signal the first.
+        kernel.no_new_privileges()
+        flags = [_CHROOT_FLAG] if kernel.enter_scope() else [_CHROOT_FLAG, _SIGNALS_FLAG]
+        root = os.path.join(spec["directory"], "merged")
         rootmount.watch(spec, root, flags, control)
         if rootmount.served(spec, control):
             raise OSError("nothing can be mounted in a chroot; take --tracer seccomp")

@@ -25,6 +25,10 @@ def devices(gpus: tuple[str, ...]) -> Devices | None:
     return None
 
 
+def exposure() -> str:
+    return ""
+
+
 def run(container: Container, rootfs: Path, scratch: Path, listener: Listener | None = None) -> Outcome:
     """Run a container over an overlay of ours, in a mount namespace of its own."""
     path = program.find("podman") or "podman"

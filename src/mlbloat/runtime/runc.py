@@ -72,6 +72,10 @@ def _program() -> str | None:
     return shutil.which("runc", path=f"{os.environ.get('PATH', '')}:{defaults.PATH}")
 
 
+def exposure() -> str:
+    return ""
+
+
 def run(container: Container, rootfs: Path, scratch: Path, listener: Listener | None = None) -> Outcome:
     """Run a container under runc, over an overlay in a mount namespace of its own."""
     embedded.refuse_bridge(container)

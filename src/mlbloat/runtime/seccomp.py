@@ -28,7 +28,7 @@ _LOOK_AT_FLAGS = -1
 """No action of the kernel: decided by clone's flags."""
 _LOOK_FOR_FSTAT = -2
 """No action of the kernel: a call that is fstat(2) by another name passes."""
-_LOOK_AT_PERSONALITY, _LOOK_AT_FAMILY = -3, -4
+_LOOK_AT_PERSONALITY, _LOOK_AT_FAMILY, _LOOK_AT_PROCESS = -3, -4, -5
 """No actions of the kernel: decided by the first argument."""
 
 FSTAT = "newfstatat"
@@ -49,27 +49,29 @@ _Instruction = tuple[int, int, int, int]
 _SCMP_ARCH = {"x86_64": "SCMP_ARCH_X86_64", "i386": "SCMP_ARCH_X86", "aarch64": "SCMP_ARCH_AARCH64"}
 
 
-def filter_program(machine: str, notify: Collection[str]) -> bytes:
+def filter_program(machine: str, notify: Collection[str], *, beside_others: bool = False) -> bytes:
     """Assemble the filter: what is in `notify` asks the listener, what else docker allows goes on, the rest fails.
 
-    A call of an architecture that the table does not know, x32 among them, is answered ENOSYS.
+    `beside_others`: it sees processes that are not its own, and so may set no limits but those of the caller. A call of
+    an architecture that the table does not know, x32 among them, is answered ENOSYS.
     """
     program: list[_Instruction] = [_LOAD_ARCH]
     for architecture in NATIVE[machine]:
-        body = [_LOAD_NUMBER, *_decide(_breakpoints(architecture, notify))]
+        body = [_LOAD_NUMBER, *_decide(_breakpoints(architecture, notify, beside_others))]
         # The body may be longer than a conditional jump reaches, so the other case jumps over it.
         program += [(0x15, 1, 0, AUDIT_ARCH[architecture]), (0x05, 0, 0, len(body)), *body]
     program.append(_give(_ERRNO | errno.ENOSYS))
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
 
 
-def _breakpoints(architecture: str, notify: Collection[str]) -> list[tuple[int, int]]:
+def _breakpoints(architecture: str, notify: Collection[str], beside_others: bool) -> list[tuple[int, int]]:
     """Return the numbers from which on another action holds, ascending."""
     numbers = NUMBERS[architecture]
     actions = {numbers[name]: NOTIFY if name in notify else ALLOW for name in ALLOWED if name in numbers}
     actions |= {numbers[name]: _ERRNO | errno.ENOSYS for name in NOT_IMPLEMENTED if name in numbers}
     looks = {"clone": _LOOK_AT_FLAGS, "personality": _LOOK_AT_PERSONALITY, "socket": _LOOK_AT_FAMILY}
     looks |= {FSTAT: _LOOK_FOR_FSTAT} if FSTAT in notify else {}
+    looks |= {"prlimit64": _LOOK_AT_PROCESS} if beside_others else {}
     actions |= {numbers[name]: look for name, look in looks.items() if name in numbers}
     denied = _ERRNO | errno.EPERM
     points = [(0, actions.get(0, denied))]
@@ -109,6 +111,7 @@ _LOOKS = {
     ],
     _LOOK_AT_PERSONALITY: _one_of(PERSONALITIES),
     _LOOK_AT_FAMILY: _one_of(FAMILIES),
+    _LOOK_AT_PROCESS: _one_of((0,)),
     _LOOK_FOR_FSTAT: [
         _LOAD_FOURTH_ARGUMENT,
         (0x15, 0, 3, _AT_EMPTY_PATH),
