@@ -1,5 +1,6 @@
 """Containers that really run. The embedded engine must work wherever the tests run; runc where it is installed."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from mlbloat.runtime import Engine, embedded, kernel, process
 from mlbloat.usage.trace.seccomp import Recorder
 from tests.support import sandbox
 from tests.support.interrupts import interrupted, time_is_over_after
-from tests.support.leftovers import Leftovers, below, control_groups
+from tests.support.leftovers import Leftovers, below, ended
 from tests.support.sandbox import HOST, container, python
 
 _FORKS_AND_IGNORES_SIGTERM = """
@@ -177,7 +178,6 @@ def test_when_we_are_killed_the_container_goes_too(engine: Engine, tmp_path: Pat
 import sys; sys.path[:0] = {sys.path!r}
 from pathlib import Path
 from tests.support import sandbox
-from tests.support.leftovers import Leftovers, below, control_groups
 what = sandbox.python({_FORKS_AND_IGNORES_SIGTERM!r}, 60)
 sandbox.engine({engine.name!r}).run(what, Path("/"), Path({str(tmp_path)!r}))
 """
@@ -191,23 +191,7 @@ sandbox.engine({engine.name!r}).run(what, Path("/"), Path({str(tmp_path)!r}))
     victim.kill()
     victim.wait()
     runs = [path.name for path in tmp_path.iterdir()]
-    started = time.monotonic()
-    while _alive(family) | control_groups(runs) and time.monotonic() - started < 180:
-        time.sleep(0.05)
-    assert _alive(family) | control_groups(runs) == set()
-
-
-def _alive(family: set[int]) -> set[str]:
-    """Those that still run; nobody may have waited for one that ended."""
-    found = set()
-    for member in family:
-        try:
-            status = Path(f"/proc/{member}/stat").read_text()
-        except OSError:
-            continue
-        if status.rpartition(")")[2].split()[0] != "Z":
-            found.add(str(member))
-    return found
+    assert ended(family, runs)
 
 
 def test_output_is_bounded_and_nobody_waits_for_it(

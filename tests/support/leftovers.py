@@ -71,7 +71,7 @@ class Leftovers:
         """Assert that nothing is left but what was there before."""
         assert list(self.scratch.iterdir()) == []
         assert _mounts_below(self.scratch) == set()
-        assert _state() == self._before
+        assert _state() == self._before, (_state(), self._before)
         assert self.runs
         assert control_groups(self.runs) == set()
         if "docker" in self.engines:
@@ -89,6 +89,25 @@ def gone(what: Iterable[str], runs: list[str]) -> bool:
             return True
         time.sleep(0.2)
     return False
+
+
+def ended(family: Iterable[int], runs: list[str]) -> bool:
+    """Wait until no process of a family runs any more, and no control group of these runs is left."""
+    deadline = time.monotonic() + 2 * _SECONDS
+    while time.monotonic() < deadline:
+        if not any(_runs(member) for member in family) and not control_groups(runs):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _runs(process: int) -> bool:
+    """Nobody may have waited for one that ended."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 def _mounts_below(directory: Path) -> set[str]:

@@ -9,6 +9,7 @@ import select
 import stat
 import struct
 import threading
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,18 +126,21 @@ class Recorder:
                 self._note_all(events)
 
     def _note_all(self, events: bytes) -> None:
-        position = 0
-        while position + _EVENT.size <= len(events):
-            length, _, _, _, mask, opened, _ = _EVENT.unpack_from(events, position)
-            position += max(length, _EVENT.size)
-            if opened < 0:
-                self._lost = self._lost or bool(mask & _OVERFLOW)
-                continue
-            try:
-                path = os.readlink(b"/proc/self/fd/%d" % opened)  # noqa: PTH115  bytes in, bytes out
-                self._note(mask, os.fstat(opened).st_mode, path)
-            finally:
-                os.close(opened)
+        found = deque(_opened(events))
+        try:
+            while found:
+                mask, opened = found[0]
+                if opened < 0:
+                    self._lost = self._lost or bool(mask & _OVERFLOW)
+                else:
+                    path = os.readlink(b"/proc/self/fd/%d" % opened)  # noqa: PTH115  bytes in, bytes out
+                    self._note(mask, os.fstat(opened).st_mode, path)
+                    os.close(opened)
+                found.popleft()
+        finally:
+            for _, opened in found:
+                if opened >= 0:
+                    os.close(opened)
 
     def _note(self, mask: int, mode: int, path: bytes) -> None:
         if not path.startswith(b"/") or b"/merged/" in path:
@@ -149,3 +153,12 @@ class Recorder:
             action = Action.LISTED
         if self._begun:
             self._notes.add(path.removesuffix(_DELETED), action)
+
+
+def _opened(events: bytes) -> Iterator[tuple[int, int]]:
+    """Yield what was done, and a descriptor of the file; -1 where there is none."""
+    position = 0
+    while position + _EVENT.size <= len(events):
+        length, _, _, _, mask, opened, _ = _EVENT.unpack_from(events, position)
+        position += max(length, _EVENT.size)
+        yield mask, opened
