@@ -8,14 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mlbloat.runtime import kernel, rootmount
+from tests.support.engines import missing
 
 _NOBODY = 65534
 _PROJECT = Path(__file__).parents[2]
-
-
-def user() -> int:
-    """Who the programs belong to."""
-    return _NOBODY if os.geteuid() == 0 else os.geteuid()
 
 
 def run(space: Path, *words: object) -> subprocess.CompletedProcess[str]:
@@ -28,19 +24,18 @@ def run(space: Path, *words: object) -> subprocess.CompletedProcess[str]:
         for path in (space, *space.rglob("*")):
             os.chown(path, _NOBODY, _NOBODY, follow_symlinks=False)
     hidden = [str(path) for path in _needed(space) if privileged and not _reachable(path)]
-    return subprocess.run(
-        (sys.executable, "-B", "-m", "mlbloat", *map(str, words)),
-        capture_output=True,
-        text=True,
-        cwd="/",
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(home),
-            "TMPDIR": str(space_for_files),
-            "PYTHONPATH": str(_PROJECT / "src"),
-        },
-        preexec_fn=lambda: _become_nobody(hidden) if privileged else None,
-    )
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(space_for_files)}
+    try:
+        return subprocess.run(
+            (sys.executable, "-B", "-m", "mlbloat", *map(str, words)),
+            capture_output=True,
+            text=True,
+            cwd="/",
+            env={**environment, "PYTHONPATH": str(_PROJECT / "src")},
+            preexec_fn=lambda: _become_nobody(hidden) if privileged else None,
+        )
+    except subprocess.SubprocessError as error:
+        missing(f"{', '.join(hidden)} are root's alone, and may not be mounted elsewhere for a test ({error})")
 
 
 def may_have_namespaces() -> bool:
