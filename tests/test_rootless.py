@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,12 +43,11 @@ def _ran(space: Path, *words: object) -> subprocess.CompletedProcess[str] | None
 
 
 @pytest.fixture
-def space(tmp_path: Path) -> Path:
-    """A directory of that user, with an image in it."""
-    directory = tmp_path / "space"
-    directory.mkdir()
-    runnable.archive(directory / "app.tar")
-    return directory
+def space() -> Iterator[Path]:
+    """A directory of that user, with an image in it; those of pytest are of the one that runs the tests alone."""
+    with tempfile.TemporaryDirectory() as directory:
+        runnable.archive(Path(directory, "app.tar"))
+        yield Path(directory)
 
 
 def test_a_user_traces_an_archive_and_has_the_whole_profile(space: Path) -> None:

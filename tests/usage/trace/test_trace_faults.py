@@ -117,19 +117,20 @@ def tick(*_):
     ticks += 1
 signal.signal(signal.SIGALRM, tick)
 signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
-while done < 2000 or ticks < 50:
+while done < 1000:
     try: open(f"/c/{done}")
     except FileNotFoundError: done += 1
 while True:
     try: signal.setitimer(signal.ITIMER_REAL, 0); break
     except signal.ItimerError as error: assert error.errno == errno.EINTR  # what the flag warns of
-print(done)
+assert ticks
 """
     recorder = seccomp.Recorder()
-    outcome = our_engine.run(python(code, timeout_seconds=300), HOST, tmp_path, recorder)
+    # On a busy machine most of these calls are interrupted before anybody looks at them, and made again.
+    outcome = our_engine.run(python(code, timeout_seconds=1200), HOST, tmp_path, recorder)
     assert (outcome.exit, outcome.stderr) == (0, b""), outcome.stderr
     named = [access.path for access in recorder.accesses() if access.path.startswith("/c/")]
-    assert named == [f"/c/{number}" for number in range(int(outcome.stdout))]
+    assert named == [f"/c/{number}" for number in range(1000)]
     assert any("it set a timer: a signal that interrupts a traced call" in flag for flag in recorder.flags())
 
 
