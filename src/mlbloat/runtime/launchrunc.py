@@ -81,6 +81,7 @@ def _await_program(child: int) -> None:
             with open(f"/proc/{child}/comm", encoding="utf-8", errors="replace") as stream:
                 if not stream.read().startswith("runc:["):
                     return
+            os.readlink(f"/proc/{child}/exe")  # raises for what has ended, which keeps the name
             time.sleep(0.002)
 
 
