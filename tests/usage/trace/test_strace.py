@@ -61,6 +61,29 @@ def test_nothing_stays_when_the_run_ends(engine: Engine, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_program_needs_that_ended_before_its_line_was_read_is_seen(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_all = strace._Reader.read_all
+
+    def read_late(reader: strace._Reader) -> None:
+        until = time.monotonic() + _LONG_SECONDS
+        while _lives(reader._attached.process) and time.monotonic() < until:
+            time.sleep(0.01)
+        read_all(reader)
+
+    monkeypatch.setattr(strace._Reader, "read_all", read_late)
+    _, recorder = _run(engine, "exit 0", tmp_path)
+    assert any("/ld-" in access.path for access in recorder.accesses())
+
+
+def _lives(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def test_what_stays_in_the_background_ends_with_the_run(engine: Engine, tmp_path: Path) -> None:
     outcome, recorder = _run(engine, "sleep 600 & (setsid sleep 600 &) ; test -e /c/named; exit 3", tmp_path)
     assert (outcome.exit, outcome.timed_out) == (3, False)

@@ -32,6 +32,18 @@ class Root:
     def __init__(self) -> None:
         self._descriptor: int | None = None
 
+    def open(self, process: int) -> None:
+        """Hold the root from now on: when the process has ended, nobody finds it any more."""
+        self._of(process)
+
+    def copy(self) -> "Root":
+        """Return the same root, to be closed by itself."""
+        other = Root()
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError):  # closed meanwhile, because the run is over
+                other._descriptor = os.dup(self._descriptor)
+        return other
+
     def interpreter(self, process: int, path: bytes) -> bytes:
         """Return the interpreter that a program names; empty when it names none or cannot be read."""
         with _opened(self._of(process), path) as descriptor:
@@ -48,9 +60,10 @@ class Root:
         finally:
             os.close(descriptor)
 
-    def is_directory(self, process: int, path: bytes) -> bool:
+    def mode(self, process: int, path: bytes) -> int:
+        """Return the mode of what a name means, no link followed; 0 when there is nothing."""
         with _opened(self._of(process), path, os.O_NOFOLLOW) as descriptor:
-            return descriptor >= 0 and stat.S_ISDIR(os.fstat(descriptor).st_mode)
+            return os.fstat(descriptor).st_mode if descriptor >= 0 else 0
 
     def passed(self, process: int, root: bytes, path: bytes) -> tuple[bytes, ...]:
         """Return the links that a path passes below a directory of the container, and where it ends."""

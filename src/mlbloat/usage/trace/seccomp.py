@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import select
+import stat
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -350,7 +351,7 @@ class Recorder:
                 self._look_at_all()
         elif name in ("rename", "renameat", "renameat2") and paths[0] and paths[1]:
             old, new = paths[0], paths[1]
-            if not self._names.moved(old, new) and self._root.is_directory(thread, old):
+            if not self._names.moved(old, new) and stat.S_ISDIR(self._root.mode(thread, old)):
                 # What lies in it keeps its old name in the image.
                 self._names.made_link(new, old)
                 self._look_at_all()

@@ -8,6 +8,7 @@ import contextlib
 import os
 import select
 import socket
+import stat
 import struct
 import threading
 from collections.abc import Iterator
@@ -91,7 +92,8 @@ class Recorder:
         process, go = descriptors
         try:
             attached = attach_strace(process, (*CALLS, CONNECT, *FOLLOWED))
-            reader = _Reader(attached, self._notes, self._names)
+            root = self._readers[0].root.copy() if self._readers else Root()
+            reader = _Reader(attached, self._notes, self._names, root)
             thread = threading.Thread(target=reader.read_all, name=means, daemon=True)
             thread.start()
             self._readers.append(reader)
@@ -113,15 +115,17 @@ class Recorder:
 class _Reader:
     """Reads what one strace prints, and notes it."""
 
-    def __init__(self, attached: Attached, notes: Notes, names: Names) -> None:
+    def __init__(self, attached: Attached, notes: Notes, names: Names, root: Root) -> None:
         self._attached = attached
         self._output = attached.output
         os.set_blocking(self._output, False)
         self._notes, self._names = notes, names
-        self._root = Root()
+        self.root = root
         entered = _has_another_root(attached.process)
-        root = _link(attached.process, "root") if entered else None
-        self._processes = Processes(prefix=(root or b"").rstrip(b"/"), inner=_inner, look=_file_of)
+        if entered:
+            root.open(attached.process)
+        place = _link(attached.process, "root") if entered else None
+        self._processes = Processes(prefix=(place or b"").rstrip(b"/"), inner=_inner, look=_file_of)
         stage = Stage.ENTERED if entered else Stage.OUTSIDE
         self._processes.start(attached.threads, _link(attached.process, "cwd"), stage)
         self._rest = b""
@@ -150,7 +154,7 @@ class _Reader:
             with self._reading:
                 self._open = False
                 os.close(self._output)
-                self._root.close()
+                self.root.close()
             self.wrong = self._attached.finish() or self.wrong
 
     def drain(self) -> None:
@@ -225,12 +229,13 @@ class _Reader:
     def _interpreters(self, process: Process, path: bytes | None) -> None:
         if path is None or path in self._executed:
             return
-        self._executed.add(path)
+        first = path
         for _ in range(MAX_INTERPRETERS):
-            interpreter = self._root.interpreter(process.number, path)
+            interpreter = self.root.interpreter(process.number, path)
             named = self._processes.absolute(process, interpreter) if interpreter else None
             if named is None:
                 return
+            self._executed.add(first)  # only now: what was not there yet may be there next time
             self._add(named, Action.EXECUTED)
             path = self._below(process, named, Action.EXECUTED)
 
@@ -242,8 +247,9 @@ class _Reader:
                 self._again.clear()
         elif line.name in ("rename", "renameat", "renameat2") and paths[0] and paths[1]:
             old, new = paths[0], paths[1]
-            # By the time that this is read it has its new name, unless the call failed.
-            if not self._names.moved(old, new) and self._root.is_directory(process.number, new):
+            # It may have moved on by the time that this is read. A link too many only adds a name.
+            mode = self.root.mode(process.number, new)
+            if not self._names.moved(old, new) and (not mode or stat.S_ISDIR(mode)):
                 self._names.made_link(new, old)
                 self._again.clear()
 
@@ -255,7 +261,7 @@ class _Reader:
         return self._walked(process, root, path[len(root) :], action)
 
     def _walked(self, process: Process, root: bytes, path: bytes, action: Action) -> bytes:
-        for step in self._root.passed(process.number, root, path):
+        for step in self.root.passed(process.number, root, path):
             path = step
             self._add(root + step, action)
         return root + path
