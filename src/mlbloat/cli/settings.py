@@ -1,6 +1,6 @@
 """Settings: a flag wins over a `MLBLOAT_…` variable, that over `settings:` of the working directory's `mlbloat.yaml`.
 
-The file is the one with the workload, whose other keys mean nothing here: nothing is run because a file lies about.
+The file is the one with the workload, whose other keys mean nothing here: it is run only when `workload` names it.
 """
 
 from collections.abc import Iterator, Mapping

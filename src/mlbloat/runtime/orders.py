@@ -123,13 +123,14 @@ class _Desk:
 
     def watched(self) -> list[int]:
         running = [] if self._running is None else [self._running[1]]
-        return running if self._orders is None else [self._orders.fileno(), *running]
+        return running if self._orders is None else [*running, self._orders.fileno()]
 
     def attend(self, descriptor: int) -> None:
         if self._running is not None and descriptor == self._running[1]:
             self._finish(*self._running)
             return
-        assert self._orders is not None
+        if self._orders is None or descriptor != self._orders.fileno():
+            return  # of a command that another one took the place of
         data, received = receive_packet(self._orders)
         if not data:
             self._orders = None  # nobody asks any more
@@ -146,6 +147,7 @@ class _Desk:
         self._number = order["number"]
         if "execute" in order:
             process = self._start(order["execute"], received[0], received[1])
+            self.close()  # nobody waits any more for one that still runs
             self._running = (process, kernel.process_descriptor(process))
         else:
             with socket.socket(order["socket"], socket.SOCK_STREAM) as made:

@@ -35,7 +35,7 @@ GRACE_SECONDS = 5.0
 """Between asking and forcing."""
 _REMOVAL_SECONDS = 200.0
 """For a launcher to take away what it made: engines and control groups may be busy, and what is not waited for stays.
-Longer than what each of its own steps may take."""
+An engine that takes longer for one order is taken as one that does not answer."""
 _CONVERSATION_SECONDS = 60.0
 """For what was asked of a service to come to its end after the service's own."""
 
