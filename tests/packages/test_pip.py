@@ -230,6 +230,22 @@ def test_what_extras_name_is_known_whether_or_not_anybody_asks_for_them() -> Non
     assert server.integrates == (f"pip:docs-lib@{SITE}", f"pip:tls-lib@{SITE}")
 
 
+@pytest.mark.parametrize(
+    "marker",
+    [
+        'extra == "a"',
+        '"a" == extra',
+        'extra in "a"',
+        "extra in 'a b'",
+        "'a' in extra",
+        "os_name == 'posix' and 'a' == extra",
+    ],
+)
+def test_an_extra_is_known_however_its_marker_is_written(marker: str) -> None:
+    files = {**wheel("server", requires=(f"lib; {marker}",)), **wheel("lib")}
+    assert packages(files)[f"pip:server@{SITE}"].integrates == (f"pip:lib@{SITE}",)
+
+
 def test_an_eggs_requires_txt_has_sections_for_extras_and_markers() -> None:
     info = f"{SITE}/egg-1.egg-info"
     files = {

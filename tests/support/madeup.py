@@ -282,6 +282,33 @@ MADE: dict[str, Made] = {
         "assert p.f() == 7",
         requires=("declared",),
     ),
+    "discovers": _plain(
+        "def f():\n    from importlib.metadata import entry_points\n"
+        "    return [e.load() for e in entry_points().select(group='NAME.plugins')]\n",
+        "assert p.f() == [7]",
+    ),
+    "tells": Made(
+        {
+            "__init__.py": "from NAME_helper import load_all\nload_all(__name__, ['mod'])\n",
+            "../NAME_helper.py": "import sys\ndef load_all(package, names):\n    start = sys.modules[package]\n"
+            "    for name in names:\n"
+            "        setattr(start, name, lambda name=name: __import__(f'{package}.{name}'))\n",
+            "mod.py": "",
+            "never.py": "",
+        },
+        "p.mod()",
+    ),
+    "registers": Made(
+        {
+            "__init__.py": "from importlib import import_module\ndef f(name):\n    try:\n"
+            "        import_module(f'NAME.kinds.{name}')\n        return True\n"
+            "    except ImportError:\n        return False\n",
+            "kinds/__init__.py": "",
+            "kinds/red.py": "",
+            "never.py": "",
+        },
+        "assert p.f('red')",
+    ),
     "path": _plain("def f():\n    return open('/opt/settings/made.txt').read()\n", "assert p.f() == 'settings'"),
 }
 
@@ -289,6 +316,13 @@ OTHERS: dict[str, Made] = {
     "owner": Made({"__init__.py": "import made_optional\n"}, "", requires=("optional",)),
     "optional": Made({"__init__.py": "value = 7\n"}, "", pulled_in=True),
     "declared": Made({"__init__.py": "value = 7\n"}, "", pulled_in=True),
+    "plugged_owner": Made({"__init__.py": ""}, "", requires=("plugged",)),
+    "plugged": Made(
+        {"__init__.py": "", "deep.py": "value = 7\n"},
+        "",
+        "[made_discovers.plugins]\none = made_plugged.deep:value\n",
+        pulled_in=True,
+    ),
 }
 """Installed, and not imported when the image is profiled."""
 

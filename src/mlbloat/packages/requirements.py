@@ -13,7 +13,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
 _NAME = re.compile(r"\s*([\w.-]+)")
-_EXTRA = re.compile(r"\bextra == \"([^\"]*)\"")
+_EXTRA = re.compile(r"\bextra (?:==|in) \"([^\"]*)\"|\"([^\"]*)\" (?:==|in) extra\b")
+"""As a marker is written back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,7 @@ def optional(nodes: Iterable[Node]) -> dict[str, set[str]]:
 def _with_extras(node: Node) -> Iterator[str]:
     likely = tuple(each for each in node.specifiers if "extra" in each and _name(each) in node.visible)
     for requirement in _parsed(replace(node, specifiers=likely), lambda key, specifier: None):
-        extras = _EXTRA.findall(str(requirement.marker))
+        extras = [after or before for after, before in _EXTRA.findall(str(requirement.marker))]
         if any(_holds(requirement.marker, node.environment, extra) for extra in extras):
             yield node.visible[canonicalize_name(requirement.name)]
 

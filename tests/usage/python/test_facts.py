@@ -41,7 +41,7 @@ from mlbloat.usage.python.source import Import, When
         ("attach_stub(x)", SourceFacts(reads_stub=True)),
         ("sys.modules[__name__] = X()", SourceFacts(replaces_itself=True, names_modules=True)),
         ("def __getattr__(name): ...", SourceFacts(lazy=True)),
-        ("importlib.import_module(name)", SourceFacts(lazy=True, computed=True)),
+        ("importlib.import_module(name)", SourceFacts(lazy=True, names_modules=True, computed=True)),
         ("walk_packages(p)", SourceFacts(lazy=True, walks_packages=True)),
         ("iter_modules(p)", SourceFacts(lazy=True, lists_modules=True)),
     ],
@@ -50,8 +50,11 @@ def test_each_kind_of_fact(text: str, expected: SourceFacts) -> None:
     assert learn(text) == expected
 
 
-def _probe(outcome: str) -> str:
-    return f"def has(name):\n    try:\n        import_module(f'a.{{name}}')\n{outcome}\nx = f'b.{{y}}'\n"
+def _probe(outcome: str, name: str = "name") -> str:
+    return f"def has(name):\n    try:\n        import_module({name})\n{outcome}\nx = f'b.{{y}}'\n"
+
+
+YES = "        return True\n    except ImportError:\n        return False"
 
 
 @pytest.mark.parametrize(
@@ -62,8 +65,14 @@ def _probe(outcome: str) -> str:
         "        return True\n    except (ImportError, OSError) as error:\n        return False",
     ],
 )
-def test_an_import_that_only_says_whether_it_works_leads_nowhere(outcome: str) -> None:
-    assert learn(_probe(outcome)) == SourceFacts(files=("b.{y}",))
+@pytest.mark.parametrize("name", ["name", "'a.b'"])
+def test_an_import_that_only_says_whether_it_works_leads_nowhere(outcome: str, name: str) -> None:
+    assert learn(_probe(outcome, name)) == SourceFacts(files=("b.{y}",))
+
+
+@pytest.mark.parametrize("name", ["'a.' + name", "f'a.{name}'", "'a.%s' % name", "'a.{}'.format(name)"])
+def test_one_with_something_put_before_the_name_loads_plug_ins(name: str) -> None:
+    assert learn(_probe(YES, name)).prefixes[0] == "a."
 
 
 @pytest.mark.parametrize(
@@ -75,7 +84,38 @@ def test_an_import_that_only_says_whether_it_works_leads_nowhere(outcome: str) -
     ],
 )
 def test_an_import_whose_module_is_used_counts(outcome: str) -> None:
-    assert learn(_probe(outcome)).prefixes == ("a.", "b.")
+    assert learn(_probe(outcome, "f'a.{name}'")).prefixes == ("a.", "b.")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("load_all(__name__, ['a'])", True),
+        ("load_all(\n    __name__,\n    ['a'],\n)", True),
+        ("load_all(f(), package=__package__)", True),
+        ("load_all(f'{__name__}.x', ['a'])", True),
+        ("load_all('%s.x' % __name__, ['a'])", True),
+        ("here = __name__\nload_all(here, ['a'])", True),
+        ("load_all(dirname(__file__), ['a'])", True),
+        ("load_all(__spec__, ['a'])", True),
+        ("load_all(globals(), ['a'])", True),
+        ("from runpy import run_path", True),
+        ("from importlib.util import spec_from_file_location", True),
+        ("log = logging.getLogger(__name__)", False),
+        ("log = get_logger(__name__)", False),
+        ("if __name__ == 'x':\n    f()", False),
+        ("f(x.__name__)", False),
+        ("x = '__name__'", False),
+        ("__package__ = 'x'", False),
+    ],
+)
+def test_a_helper_has_to_be_told_for_whom_it_imports(text: str, says: bool) -> None:
+    assert learn(text).names_modules is says
+
+
+def test_all_names_in_a_call_that_imports_count() -> None:
+    names = tuple(f"n{number}" for number in range(20))
+    assert learn(f"import_all(x, {list(names)})").called == names
 
 
 def test_a_value_is_kept_once() -> None:
@@ -92,5 +132,8 @@ def test_facts_of_any_text_survive_the_cache(text: str) -> None:
 def test_a_hostile_text_is_read_in_linear_time() -> None:
     facts = learn("import_module(" * 20_000 + "'a' " * 20_000 + "x = '" + "/a" * 200_000 + "'")
     assert facts.lazy
+    assert learn("import" * 100_000 + "azy" * 100_000).called == ()
+    assert not learn("(" * 100_000 + "()" * 100_000 + "__name" * 100_000).names_modules
+    assert learn("class A:\n" + " x;import a\n" * 40_000).imports[-1] == Import("a")
     assert learn("x = [" + "'-m', " * 50_000 + "]").started == ()
     assert learn("if x:\n" + " import a\n" * 50_000).imports[-1] == Import("a", when=When.BLOCK)

@@ -12,6 +12,9 @@ DEFERRED = "def f():\n    import other.part\n"
 GUARDED = "try:\n    import other.part\nexcept ImportError:\n    pass\n"
 OTHER = {"other/__init__.py": "", "other/part.py": "import third\n", "third/__init__.py": ""}
 
+MARKED = {"user": ("REQUESTED",), "owner": ("REQUESTED",)}
+"""Files of a `dist-info`: an installer that writes marks was here."""
+
 
 def reached(
     app: str,
@@ -21,6 +24,7 @@ def reached(
     requested: Mapping[str, bool | None] | None = None,
     extras: Mapping[str, tuple[str, ...]] | None = None,
     more: Files | None = None,
+    database: Mapping[str, tuple[str, ...]] = MARKED,
 ) -> dict[str, Level]:
     """Levels of installed files; each top-level package is a distribution of its name."""
     names = sorted({path.partition("/")[0] for path in files})
@@ -34,6 +38,7 @@ def reached(
             requires=tuple(f"pip:{each}@{SITE}" for each in requires.get(name, ())),
             integrates=tuple(f"pip:{each}@{SITE}" for each in (extras or {}).get(name, ())),
             requested=(requested or {}).get(name, False),
+            database=tuple(f"{SITE}/{name}-1.dist-info/{each}" for each in database.get(name, ())),
         )
         for name in names
     }
@@ -76,6 +81,51 @@ def test_what_an_extra_names_may_have_been_asked_for() -> None:
     files = {"user/__init__.py": DEFERRED, "owner/__init__.py": "", **OTHER}
     levels = reached("import user\n", files, REQUIRED, extras={"user": ("other",)})
     assert {path for path, level in levels.items() if level is Level.SAFE} == set(OTHER)
+
+
+@pytest.mark.parametrize("database", [{}, {"user": ("METADATA",)}])
+def test_that_nobody_asked_is_a_guess_where_no_installer_leaves_marks(database: Mapping[str, tuple[str, ...]]) -> None:
+    files = {"user/__init__.py": DEFERRED, "owner/__init__.py": "", **OTHER}
+    levels = reached("import user\n", files, REQUIRED, database=database)
+    assert {path for path, level in levels.items() if level is Level.SAFE} == set(OTHER)
+
+
+HERE = {**MARKED, "mine": ("REQUESTED", "direct_url.json")}
+"""`pip install .`"""
+
+
+@pytest.mark.parametrize("extra", [False, True])
+def test_what_an_application_that_pip_installed_requires_is_wanted(extra: bool) -> None:
+    files = {"mine/__init__.py": "import user\n", "user/__init__.py": DEFERRED, "owner/__init__.py": "", **OTHER}
+    asks = {"mine": ("user",) if extra else ("user", "other")}
+    extras = {"mine": ("other",)} if extra else {}
+    asked = {"mine": True}
+    levels = reached("import mine\n", files, {**REQUIRED, **asks}, requested=asked, extras=extras, database=HERE)
+    assert {path for path, level in levels.items() if level is Level.SAFE} == set(OTHER)
+    levels = reached("import mine\n", files, {**REQUIRED, **asks}, requested=asked, extras=extras)
+    assert set(levels) == {"mine/__init__.py", "user/__init__.py"}
+
+
+def test_what_it_imports_counts_and_what_others_import_does_not() -> None:
+    files = {"mine/__init__.py": DEFERRED, "owner/__init__.py": "", **OTHER}
+    assert set(reached("import mine\n", files, REQUIRED, requested={"mine": True}, database=HERE)) == {
+        "mine/__init__.py",
+        *OTHER,
+    }
+    # Pulled in by its address, as in `Requires-Dist: mine @ https://...`, it is a library.
+    assert set(reached("import mine\n", files, REQUIRED, database=HERE)) == {"mine/__init__.py"}
+
+
+def test_plug_ins_of_a_group_that_code_names_count_whoever_requires_them() -> None:
+    files = {
+        "user/__init__.py": "def f():\n    return entry_points(group='user.plugins')\n",
+        "owner/__init__.py": "",
+        **OTHER,
+    }
+    points = f"{SITE}/other-1.dist-info/entry_points.txt"
+    more: Files = {points: "[user.plugins]\nname = other.part:make\n"}
+    levels = reached("import user\n", files, REQUIRED, more=more)
+    assert {path for path, level in levels.items() if level is Level.SAFE} >= set(OTHER)
 
 
 def test_installers_are_there_without_being_asked_for() -> None:

@@ -72,6 +72,26 @@ def test_strings_of_a_package_that_imports_nothing_by_name_are_no_modules() -> N
     assert "p/a.py" not in from_app("import p\n", {"p/__init__.py": "kinds = ['a']\n", **files})
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from helper import load_all\nload_all(__name__, ['a', 'b', 'c', 'd', 'e'])",
+        "MODELS = {'a': 1, 'b': 2, 'c': 3, 'd': 4, 'e': 5}\nregister(__name__, MODELS)",
+        "import runpy\nfor n in ('a', 'b', 'c', 'd', 'e'):\n    runpy.run_module(__name__ + '.' + n)",
+        "import importlib.util as u\nfor n in ('a', 'b', 'c', 'd', 'e'):\n"
+        "    s = u.spec_from_file_location(n, n + '.py')\n    s.loader.exec_module(u.module_from_spec(s))",
+        "for n in ('a', 'b', 'c', 'd', 'e'):\n    find_spec('.' + n, __name__)",
+        "import_all(__name__, ['a', 'b', 'c', 'd', 'e'])",
+    ],
+)
+def test_names_count_where_a_package_says_for_whom_to_import(text: str) -> None:
+    files = {f"p/{name}.py": "" for name in "abcde"}
+    assert set(from_app("import p\n", {"p/__init__.py": text + "\n", **files, "p/never.py": ""})) == {
+        "p/__init__.py",
+        *files,
+    }
+
+
 def test_conftest_is_for_pytest() -> None:
     files = {"p/__init__.py": "__all__ = ['a']\nLEFT_OUT = {'conftest'}\n", "p/a.py": "", "p/conftest.py": ""}
     assert "p/conftest.py" not in from_app("import p\n", files)

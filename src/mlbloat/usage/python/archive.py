@@ -46,4 +46,4 @@ def _learn_file(tree: FileTree, entry: Entry) -> SourceFacts:
         return learn(stream)
 
 
-ARCHIVE = Kind("python-archive/1", SourceFacts, _learn_file)
+ARCHIVE = Kind("python-archive/2", SourceFacts, _learn_file)

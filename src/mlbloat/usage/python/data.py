@@ -85,12 +85,12 @@ class DataFiles:
 
     def _inside(self, directory: str) -> dict[str, tuple[str, ...]]:
         """A package may have a package of nothing but programs: it names them, and that one only says where it is."""
-        found = dict(self.of_package(directory).named_only)
+        found = {name: [*paths] for name, paths in self.of_package(directory).named_only.items()}
         for package in self._packages_in(directory):
             for name, paths in self.of_package(package).named_only.items():
                 if not _DEVELOPMENT.fullmatch(name):
-                    found[name] = (*found.get(name, ()), *paths)
-        return found
+                    found.setdefault(name, []).extend(paths)
+        return {name: tuple(paths) for name, paths in found.items()}
 
     def _packages_in(self, directory: str) -> Iterator[str]:
         waiting = [directory]

@@ -26,10 +26,10 @@ _IMPORTERS = tuple(
     (fixed, re.compile(rf"{rest}\(([^()]*(?:\(\)[^()]*)*)"))
     for fixed, rest in (
         ("__import__", ""),
-        ("import", r"\w*"),
-        ("Import", r"\w*"),
-        ("azy", r"\w*"),
-        ("lugin", r"\w*"),
+        ("import", r"\w{0,64}"),
+        ("Import", r"\w{0,64}"),
+        ("azy", r"\w{0,64}"),
+        ("lugin", r"\w{0,64}"),
         ("load_module", ""),
         ("run_module", ""),
         ("iter_modules", ""),
@@ -39,13 +39,21 @@ _IMPORTERS = tuple(
 """Calls whose name says that they import: what it begins with, and what follows."""
 _RUN_PROGRAMS = ("subprocess", "popen", "Popen", "which(", "_exec(", "_shell(", "posix_spawn")
 _LOAD_LIBRARIES = ("ctypes", "CDLL", "LoadLibrary", "dlopen", "load_library", "find_library")
-_NAMES_MODULES = ("__all__", "exec(", "eval(", "__path__", "sys.modules")
+_NAMES_MODULES = ("__all__", "exec(", "eval(", "__path__", "sys.modules", "importlib", "runpy", "globals()")
+_SAYS_WHERE = re.compile(
+    r"(?<![\w.])(?<!getLogger\()(?<!get_logger\()__(?:name|package|file|spec)__(?!\w|[ \t]*[=!]=|[ \t]*=)"
+)
+"""What code has to hand to a helper that imports for it: a logger's name and a comparison tell nobody."""
+_FILLED_WITH_NAME = re.compile(r"\{__(?:name|package|spec)__")
+"""The same in an f-string."""
+_MOST_NAMES = 64
+"""In one call that imports; a longer list is data."""
 _HINTS = tuple(
     dict.fromkeys(
         (
             *(begin for begin, _ in _IMPORTERS),
             *_RUN_PROGRAMS,
-            *("import_module", "__getattr__", "_import_structure", "importlib", "pkg_resources", "entry_points"),
+            *("import_module", "__getattr__", "_import_structure", "pkg_resources", "entry_points"),
             *("ctypes", "CDLL", "dlopen", "ibrary", "os.", "sys.modules[", "attach_stub("),
             *_NAMES_MODULES,
         )
@@ -53,11 +61,15 @@ _HINTS = tuple(
 )
 """Words that say what a text may do, each searched for once."""
 _PROBE = re.compile(
-    r"try:[ \t]*\n[ \t]+(?:\w+[ \t]*=[ \t]*)?(?:\w+\.)*(?:import_module|__import__)\([^()\n]*\)[ \t]*\n"
+    r"try:[ \t]*\n[ \t]+(?:\w+[ \t]*=[ \t]*)?(?:\w+\.)*(?:import_module|__import__)"
+    rf"\([ \t]*(?:[bBrRuU]{{0,2}}\"\d+\"|{_NAME})[ \t]*\)[ \t]*\n"
     r"(?P<yes>[ \t]+return True[ \t]*\n)?\s*except\b[^\n]*:[ \t]*\n[ \t]+return False[ \t]*\n"
     r"(?(yes)|\s*(?:else:[ \t]*\n[ \t]+)?return True\b)"
 )
-"""A function that imports only to say whether that works: what then uses the module imports it, and counts."""
+"""A function that imports only to say whether that works: what then uses the module imports it, and counts.
+
+It is given the whole name. One that puts something before it knows a place for plug-ins, which register as they load.
+"""
 _REPLACES_ITSELF = re.compile(r"sys\.modules\[__name__\]\s*=")
 _CALLED = re.compile(
     r"(?:run|call|check_output|open|system|which|exec|exec[lv]p?e?|spawn\w*|output|command|shell)"
@@ -117,7 +129,10 @@ class SourceFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     lazy: bool = False
     """It looks like one that imports later, by names in its strings."""
     names_modules: bool = False
-    """The start of a package in which strings may be names of its modules: `__all__`, `exec`, `getattr`."""
+    """At the start of a package, strings may be names of its modules.
+
+    It has an `__all__`, runs text, uses the import system itself, or says where it is to something that may do so.
+    """
     computed: bool = False
     """It imports a module of which nothing at the start of the name is fixed."""
     replaces_itself: bool = False
@@ -157,7 +172,7 @@ def learn(text: str) -> SourceFacts:
         libraries=_once(_libraries(source, short, hints)),
         programs=_once(_programs(source, hints)),
         lazy=by_name or lists or walks or not hints.isdisjoint(("__getattr__", "_import_structure", "azy")),
-        names_modules=not hints.isdisjoint(_NAMES_MODULES),
+        names_modules=not hints.isdisjoint(_NAMES_MODULES) or _says_where(source),
         computed=by_name and any(_is_computed(source, match) for call in _COMPUTED for match in call.finditer(code)),
         replaces_itself="sys.modules[" in hints and _REPLACES_ITSELF.search(code) is not None,
         lists_modules=lists,
@@ -180,11 +195,15 @@ def _without_probes(source: Source) -> Source:
     return Source(_PROBE.sub("pass", code), tuple(strings), source.imports)
 
 
+def _says_where(source: Source) -> bool:
+    return _SAYS_WHERE.search(source.code) is not None or any(map(_FILLED_WITH_NAME.search, source.strings))
+
+
 def _learn_file(tree: FileTree, entry: Entry) -> SourceFacts:
     return learn(decode(tree.read(entry, _MOST_READ)))
 
 
-SOURCE = Kind("python/8", SourceFacts, _learn_file)
+SOURCE = Kind("python/9", SourceFacts, _learn_file)
 
 
 def _names(short: Iterable[str]) -> tuple[tuple[str, ...], list[str]]:
@@ -228,7 +247,7 @@ def _importer_calls(source: Source, hints: frozenset[str]) -> tuple[tuple[str, .
     arguments: list[str] = []
     for fixed, importer in _IMPORTERS:
         for call in _calls(source.code, fixed, importer) if fixed in hints else ():
-            called += (source.strings[int(number)] for number in _NUMBER.findall(call[1])[:3])
+            called += (source.strings[int(number)] for number in _NUMBER.findall(call[1])[:_MOST_NAMES])
             arguments += _ARGUMENT.findall(call[1])
     return _once(name for name in called if ANY_NAME.fullmatch(name)), _once(_packages(source, arguments))
 

@@ -55,6 +55,7 @@ class Finder:
         self._same: dict[tuple[tuple[Environment, ...], tuple[str, ...]], Place] = {}
         """Places by their search paths: what is known of one holds for all."""
         self._scope = lru_cache(maxsize=_MEMORY)(self._scope_of)
+        self._vendored = lru_cache(maxsize=_MEMORY)(self._vendored_in)
         self._directories: dict[str, list[str]] = {}
         self.top_level = lru_cache(maxsize=256)(self._top_level)
         """`top_level(environments)`: names of the modules and packages that they hold."""
@@ -76,7 +77,8 @@ class Finder:
             local = tuple(dict.fromkeys([*_up_to_top(directory), *self._working, *self._layout.extra]))
         same = self._same.setdefault((found, local), Place("", "", "", found, local, _version(found)))
         root = root or self._above_packages(directory)
-        vendored = self._vendored(root, directory) if directory != root else ()
+        top = posixpath.join(root, directory[len(root) + 1 :].partition("/")[0])
+        vendored = self._vendored(top) if directory != root else ()
         library = root.removesuffix("/lib-dynload")
         return replace(
             same,
@@ -114,8 +116,7 @@ class Finder:
             found = [each for each in others if _complete(each, length)]
         return tuple(dict.fromkeys(found or [each for each in installed if each.length]))
 
-    def _vendored(self, root: str, directory: str) -> tuple[str, ...]:
-        top = posixpath.join(root, directory[len(root) + 1 :].partition("/")[0])
+    def _vendored_in(self, top: str) -> tuple[str, ...]:
         return tuple(path for path in self._tree.children(top) if _VENDORED.fullmatch(posixpath.basename(path)))
 
     def relative(self, place: Place, dots: int, name: str) -> Resolution:

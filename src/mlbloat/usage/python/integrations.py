@@ -5,7 +5,8 @@ https://packaging.python.org/en/latest/specifications/core-metadata/#requires-di
 A distribution has to work without what it does not require, so where it imports that inside a function, in a block that
 handles its absence, or by a name in a string, this alone is no reason to keep it. It is one where the user asked for
 that distribution, or where anything else leads to it. What one of its extras names is required here: nothing records
-whether the user asked for the extra. The application itself declares nothing, and its imports count.
+whether the user asked for the extra. The application itself declares nothing, and its imports count; so do those of one
+that the user installed from its own directory or a URL, and what that one requires is what the user wanted.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,11 @@ _SEEDS = frozenset({"pip", "setuptools", "wheel"})
 https://virtualenv.pypa.io/en/stable/explanation.html#seeders, https://peps.python.org/pep-0453/
 """
 
+_MARK = "/REQUESTED"
+"""https://peps.python.org/pep-0376/#requested: where none is, "not asked for" is a guess."""
+_ORIGIN = "/direct_url.json"
+"""Of what was not taken from an index: https://packaging.python.org/en/latest/specifications/direct-url/"""
+
 
 class Integrations:
     """Which distributions of one tree use which."""
@@ -33,12 +39,25 @@ class Integrations:
         self._finder = finder
         self._packages = {package.key: package for package in inventory.packages}
         required = {key for package in inventory.packages for key in package.requires}
+        marked = {package.location for package in inventory.packages if _has(package, _MARK)}
+        applications = [package for package in inventory.packages if self._is_application(package)]
+        self._applications = frozenset(package.key for package in applications)
         self._wanted = frozenset(
             package.key
             for package in inventory.packages
-            if package.name not in _SEEDS and (package.requested is not False or package.key not in required)
-        )
+            if package.name not in _SEEDS
+            and (
+                package.requested is not False
+                or package.key not in required
+                or (package.manager is Manager.PIP and package.location not in marked)
+            )
+        ).union(key for package in applications for key in (*package.requires, *package.integrates))
         self._required = lru_cache(maxsize=1 << 12)(self._requirements)
+
+    def _is_application(self, package: Package) -> bool:
+        """Tell whether the user installed it from somewhere; other managers' packages may have such a file as built."""
+        origins = [path for path in package.database if path.endswith(_ORIGIN)] if package.requested else []
+        return any(all(owner.manager is Manager.PIP for owner in self._owners.get(path, ())) for path in origins)
 
     def group(self, entry: Entry) -> str:
         """Return the distribution and the top-level module that a file is of; empty for what is no module's."""
@@ -54,7 +73,8 @@ class Integrations:
     def sort(self, place: Place, uses: Iterable[Use]) -> Iterator[Use | Offer]:
         """Turn what only an integration needs into offers."""
         importers = self._distributions(place.path)
-        if not importers and not place.is_standard:
+        own = any(each.key in self._applications for each in importers)
+        if own or (not importers and not place.is_standard):
             yield from uses
             return
         for use in uses:
@@ -81,3 +101,7 @@ class Integrations:
                     found.add(required)
                     waiting.append(required)
         return frozenset(found)
+
+
+def _has(package: Package, end: str) -> bool:
+    return any(path.endswith(end) for path in package.database)

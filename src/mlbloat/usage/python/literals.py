@@ -177,7 +177,9 @@ class Literals:
         for group in facts.groups if groups else ():
             for point in groups.get(group, ()):
                 yield Use(point.path, Level.SAFE, Reason.NAMED, place.path)
-                yield from self._imports.absolute(place, point.module, Level.SAFE)
+                # Named, not only imported: plug-ins are of distributions that nobody here requires.
+                for path in files_of(self._finder.absolute(place, point.module)):
+                    yield Use(path, Level.SAFE, Reason.NAMED, place.path)
 
     def _groups_of(self, environments: tuple[Environment, ...]) -> Mapping[str, tuple[EntryPoint, ...]]:
         merged: dict[str, tuple[EntryPoint, ...]] = {}

@@ -198,7 +198,8 @@ def _when(code: str, line: int, position: int, known: dict[int, tuple[int, When]
 
     `known` has the lines of earlier imports, with their indentation: what holds for one holds for its neighbours.
     """
-    found = _block(code[line:position].lstrip()) if position > line else When.LOAD
+    own = _block(code[line:position].lstrip()) if position > line else When.LOAD
+    found = When.LOAD
     width = indentation = _indentation(code, line)
     start = line
     while width > 0 and start > 0 and found <= When.BLOCK:
@@ -212,9 +213,8 @@ def _when(code: str, line: int, position: int, known: dict[int, tuple[int, When]
         if text - start < width and code[text] not in ")]}\n" and _indentation(code, start) < width:
             width = _indentation(code, start)
             found = max(found, _block(code[text : text + _LONGEST_HEADER]))
-    if position == line:
-        known[line] = indentation, found
-    return found
+    known[line] = indentation, found
+    return max(own, found)
 
 
 def _block(header: str) -> When:
