@@ -110,7 +110,9 @@ def test_a_command_runs_in_the_container_of_the_service(engine: Engine, tmp_path
     assert (command.status, command.body, command.stderr) == (5, b"True True /tmp\n", b"e")
 
 
-@pytest.mark.parametrize("tracer", [seccomp, strace], ids=lambda tracer: str(tracer.name))
+@pytest.mark.parametrize(
+    "tracer", [seccomp, pytest.param(strace, marks=pytest.mark.engine)], ids=lambda tracer: str(tracer.name)
+)
 def test_what_the_service_and_its_commands_touch_is_recorded(
     engine: Engine, tracer: ModuleType, tmp_path: Path
 ) -> None:

@@ -50,8 +50,8 @@ def test_each_kind_of_fact(text: str, expected: SourceFacts) -> None:
     assert learn(text) == expected
 
 
-def _probe(outcome: str, name: str = "name") -> str:
-    return f"def has(name):\n    try:\n        import_module({name})\n{outcome}\nx = f'b.{{y}}'\n"
+def _probe(outcome: str, name: str = "name", function: str = "load") -> str:
+    return f"def {function}(name):\n    try:\n        import_module({name})\n{outcome}\nx = f'b.{{y}}'\n"
 
 
 YES = "        return True\n    except ImportError:\n        return False"
@@ -68,6 +68,14 @@ YES = "        return True\n    except ImportError:\n        return False"
 @pytest.mark.parametrize("name", ["name", "'a.b'"])
 def test_an_import_that_only_says_whether_it_works_leads_nowhere(outcome: str, name: str) -> None:
     assert learn(_probe(outcome, name)) == SourceFacts(files=("b.{y}",))
+
+
+@pytest.mark.parametrize("function", ["_module_is_available", "has_part", "is_installed"])
+@pytest.mark.parametrize("name", ["'a.' + name", "f'a.{name}'", "'a.%s' % name"])
+def test_one_whose_name_says_so_may_put_the_name_together(function: str, name: str) -> None:
+    assert learn(_probe(YES, name, function)) == SourceFacts(files=("b.{y}",))
+    told = _probe(YES, name, function).replace("    try:", "    '''Tell.'''\n    try:", 1)
+    assert learn(told) == SourceFacts(files=("b.{y}",))
 
 
 @pytest.mark.parametrize("name", ["'a.' + name", "f'a.{name}'", "'a.%s' % name", "'a.{}'.format(name)"])

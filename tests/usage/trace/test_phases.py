@@ -49,7 +49,9 @@ def _record(*accesses: str, phases: tuple[tuple[Phase, int], ...]) -> RunRecord:
 
 
 @pytest.mark.sandbox
-@pytest.mark.parametrize("tracer", [seccomp, fanotify, strace], ids=lambda tracer: str(tracer.name))
+@pytest.mark.parametrize(
+    "tracer", [seccomp, fanotify, pytest.param(strace, marks=pytest.mark.engine)], ids=lambda tracer: str(tracer.name)
+)
 def test_a_service_s_phases_follow_each_other(tracer: ModuleType, tmp_path: Path) -> None:
     engine = sandbox.engine("embedded")
     if tracer is fanotify and (problem := tracer.problem()):

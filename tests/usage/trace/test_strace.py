@@ -17,6 +17,8 @@ from tests.support import sandbox
 from tests.support.sandbox import HOST, container, python
 from tests.support.trees import tree_of
 
+pytestmark = pytest.mark.engine  # strace is one of the programs that CI installs
+
 _LONG_SECONDS = 120.0
 """Far longer than anything here takes; a test that fails ends then."""
 

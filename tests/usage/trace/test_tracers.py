@@ -195,7 +195,10 @@ def _documented(tracer: str) -> dict[str, str]:
 
 
 @pytest.mark.sandbox
-@pytest.mark.parametrize("tracer", [tracer.name for tracer in tracers.TRACERS])
+@pytest.mark.parametrize(
+    "tracer",
+    [pytest.param(tracer.name, marks=[pytest.mark.engine] if tracer is strace else []) for tracer in tracers.TRACERS],
+)
 def test_the_documented_table_is_what_each_tracer_sees(tracer: str, tmp_path: Path) -> None:
     if tracer == "fanotify" and sandbox.in_chroot():
         with pytest.raises(EngineError, match=r"in a chroot .* take seccomp"):

@@ -44,7 +44,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     return sandbox.engine(str(request.param))
 
 
-@pytest.fixture(params=[seccomp, strace], ids=lambda tracer: str(tracer.name))
+@pytest.fixture(params=[seccomp, pytest.param(strace, marks=pytest.mark.engine)], ids=lambda tracer: str(tracer.name))
 def tracer(request: pytest.FixtureRequest) -> ModuleType:
     """The tracers that see every call."""
     return sandbox.tracer(request.param)

@@ -60,15 +60,24 @@ _HINTS = tuple(
     )
 )
 """Words that say what a text may do, each searched for once."""
-_PROBE = re.compile(
-    r"try:[ \t]*\n[ \t]+(?:\w+[ \t]*=[ \t]*)?(?:\w+\.)*(?:import_module|__import__)"
-    rf"\([ \t]*(?:[bBrRuU]{{0,2}}\"\d+\"|{_NAME})[ \t]*\)[ \t]*\n"
-    r"(?P<yes>[ \t]+return True[ \t]*\n)?\s*except\b[^\n]*:[ \t]*\n[ \t]+return False[ \t]*\n"
-    r"(?(yes)|\s*(?:else:[ \t]*\n[ \t]+)?return True\b)"
+_WHOLE_NAME = rf"[ \t]*(?:[bBrRuU]{{0,2}}\"\d+\"|{_NAME})[ \t]*"
+_ASKS = (
+    r"def[ \t]+(?:_?(?:is|has|have|can)_\w+|\w*(?:available|installed|importable)\w*)\([^()\n]*\)[^\n:]*:[ \t]*\n"
+    r"(?:[ \t]+\"\d+\"[ \t]*\n)?[ \t]+"
 )
-"""A function that imports only to say whether that works: what then uses the module imports it, and counts.
+_PROBES = tuple(
+    re.compile(
+        rf"(?P<head>{head})try:[ \t]*\n"
+        rf"[ \t]+(?:\w+[ \t]*=[ \t]*)?(?:\w+\.)*(?:import_module|__import__)\({name}\)[ \t]*\n"
+        r"(?P<yes>[ \t]+return True[ \t]*\n)?\s*except\b[^\n]*:[ \t]*\n[ \t]+return False[ \t]*\n"
+        r"(?(yes)|\s*(?:else:[ \t]*\n[ \t]+)?return True\b)"
+    )
+    for head, name in (("", _WHOLE_NAME), (_ASKS, r"[^()\n]*"))
+)
+"""Functions that import only to say whether that works: what then uses the module imports it, and counts.
 
-It is given the whole name. One that puts something before it knows a place for plug-ins, which register as they load.
+They are given the whole name, or have a name that says so, such as `is_available`. Another one that puts something
+before the name knows a place for plug-ins, which register as they load.
 """
 _REPLACES_ITSELF = re.compile(r"sys\.modules\[__name__\]\s*=")
 _CALLED = re.compile(
@@ -186,13 +195,12 @@ def learn(text: str) -> SourceFacts:
 def _without_probes(source: Source) -> Source:
     code = source.code
     likely = "return False" in code and ("import_module" in code or "__import__" in code)
-    probes = list(_PROBE.finditer(code)) if likely else []
-    if not probes:
-        return source
     strings = list(source.strings)
-    for number in (int(number) for probe in probes for number in _NUMBER.findall(probe[0])):
-        strings[number] = ""
-    return Source(_PROBE.sub("pass", code), tuple(strings), source.imports)
+    for kind in _PROBES if likely else ():
+        for number in (int(number) for probe in kind.finditer(code) for number in _NUMBER.findall(probe[0])):
+            strings[number] = ""
+        code = kind.sub(r"\g<head>pass", code)
+    return source if code == source.code else Source(code, tuple(strings), source.imports)
 
 
 def _says_where(source: Source) -> bool:
@@ -203,7 +211,7 @@ def _learn_file(tree: FileTree, entry: Entry) -> SourceFacts:
     return learn(decode(tree.read(entry, _MOST_READ)))
 
 
-SOURCE = Kind("python/9", SourceFacts, _learn_file)
+SOURCE = Kind("python/10", SourceFacts, _learn_file)
 
 
 def _names(short: Iterable[str]) -> tuple[tuple[str, ...], list[str]]:
