@@ -46,8 +46,9 @@ def test_a_command_starts_with_no_signal_held_back_or_ignored(engine: Engine, ro
         status = engine.run(container("/bin/cat", "/proc/self/status"), rootfs, tmp_path).stdout.decode()
     finally:
         signal.signal(signal.SIGQUIT, before)
-    signals = dict(line.split(":\t") for line in status.splitlines() if line.startswith("Sig"))
-    assert (signals["SigBlk"], signals["SigIgn"]) == ("0" * 16, "0" * 16)
+    signals = {line[:6]: int(line[8:], 16) for line in status.splitlines() if line.startswith("Sig")}
+    standard = (1 << 31) - 1  # what the C library keeps for itself comes after these, and nobody may set it
+    assert (signals["SigBlk"] & standard, signals["SigIgn"] & standard) == (0, 0)
 
 
 def test_a_run_that_fills_the_disk_is_ended_before_it_is_full(

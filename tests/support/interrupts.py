@@ -42,17 +42,22 @@ def time_is_over_after(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a run's time be over once its command has said this, however long that takes, and not before."""
 
     class Clock:
-        ahead = 0.0
+        said = started = False
+        """Under runc a command may speak before its launcher tells that it started."""
 
         def monotonic(self) -> float:
-            return time.monotonic() + self.ahead
+            return time.monotonic() + (86_400.0 if self.said and self.started else 0.0)
 
-    clock, read = Clock(), process._Stream.read
+    clock, read, listen = Clock(), process._Stream.read, process._Launch._listen
 
     def read_and_look(stream: process._Stream) -> None:
         read(stream)
-        if said in stream.kept:
-            clock.ahead = 86_400.0
+        clock.said = clock.said or said in stream.kept
+
+    def listen_and_look(launch: process._Launch) -> None:
+        listen(launch)
+        clock.started = clock.started or bool(launch._started)
 
     monkeypatch.setattr(process, "time", clock)
     monkeypatch.setattr(process._Stream, "read", read_and_look)
+    monkeypatch.setattr(process._Launch, "_listen", listen_and_look)

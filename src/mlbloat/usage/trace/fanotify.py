@@ -143,7 +143,7 @@ class Recorder:
                     os.close(opened)
 
     def _note(self, mask: int, mode: int, path: bytes) -> None:
-        if not path.startswith(b"/") or b"/merged/" in path:
+        if not path.startswith(b"/") or b"/merged/" in path + b"/":
             return  # what the runtime did to set the container up went through another mount
         self._begun = self._begun or bool(mask & _OPEN_EXEC)
         action = Action.OPENED
