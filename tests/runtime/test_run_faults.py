@@ -2,7 +2,6 @@
 
 import os
 import signal
-import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from mlbloat import runtime
 from mlbloat.errors import EngineError, RunError
 from mlbloat.model.conditions import Conditions
 from mlbloat.model.container import Container
-from mlbloat.runtime import Engine, process, program, runc
+from mlbloat.runtime import Engine, process
 from tests.support import sandbox
 from tests.support.leftovers import Leftovers
 from tests.support.sandbox import container
@@ -105,13 +104,9 @@ def test_a_runtime_that_fails_before_anything_starts_is_told(
     name: str, rootfs: Path, tmp_path: Path, leftovers: Leftovers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = sandbox.engine(name)
-    broken = tmp_path / "broken"
-    broken.write_text("#!/bin/sh\necho it is broken >&2\nexit 3\n")
-    broken.chmod(stat.S_IRWXU)
     leftovers.scratch = tmp_path / "scratch"
     leftovers.scratch.mkdir()
-    monkeypatch.setattr(runc, "_program", lambda: str(broken))
-    monkeypatch.setattr(program, "find", lambda program: str(broken))
+    sandbox.break_runtimes(tmp_path, monkeypatch)
     with pytest.raises(EngineError, match=f"cannot start a container: {name} says: "):
         engine.run(_sh("echo never"), rootfs, leftovers.scratch)
     monkeypatch.undo()

@@ -1,6 +1,7 @@
 """Containers for tests that really run something: this machine's own root, or a tree with its shell."""
 
 import os
+import stat
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,7 +16,7 @@ from mlbloat import runtime
 from mlbloat.model.conditions import Conditions, Mount
 from mlbloat.model.container import Container
 from mlbloat.model.filetree import FileTree
-from mlbloat.runtime import Engine
+from mlbloat.runtime import Engine, program, runc
 from tests.support.trees import Link, tree_of
 
 HOST = Path("/")
@@ -46,6 +47,15 @@ def tracer(found: ModuleType) -> ModuleType:
     if problem:
         pytest.skip(f"{found.name}: {problem}")
     return found
+
+
+def break_runtimes(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a program in the place of runc and podman that fails before it has started anything."""
+    broken = directory / "broken"
+    broken.write_text("#!/bin/sh\necho it is broken >&2\nexit 3\n")
+    broken.chmod(stat.S_IRWXU)
+    monkeypatch.setattr(runc, "_program", lambda: str(broken))
+    monkeypatch.setattr(program, "find", lambda name: str(broken))
 
 
 def container(*argv: str, timeout_seconds: float = 120.0, directory: str = "/tmp", uid: int = 0) -> Container:
@@ -81,8 +91,8 @@ def shell_tree(files: dict[str, bytes | str | None] | None = None) -> FileTree:
 def shell_files(*programs: str) -> dict[str, bytes | str | None]:
     """Programs of this machine with what they load, a place for temporary files, and a file that nothing reads."""
     found: dict[str, bytes | str | None] = {"/tmp": None, "/usr/share/never": "never read\n"}
-    for program in programs:
-        take(program, found)
+    for each in programs:
+        take(each, found)
     return found
 
 

@@ -44,8 +44,8 @@ class _Command(TyperCommand):
     """What stands on the command line wins over a workload that the environment or the settings name."""
 
     def invoke(self, ctx: Any) -> Any:
-        source = ctx.get_parameter_source("workload")
-        if source is not None and source.name != "COMMANDLINE" and _runs_otherwise(ctx.params):
+        found = ctx.params.get("workload") is not None
+        if found and ctx.get_parameter_source("workload").name != "COMMANDLINE" and _runs_otherwise(ctx.params):
             ctx.params["workload"] = None
         return super().invoke(ctx)
 

@@ -2,7 +2,6 @@
 
 import http.server
 import socketserver
-import stat
 import subprocess
 import sys
 import threading
@@ -14,7 +13,7 @@ import pytest
 from mlbloat import runtime
 from mlbloat.errors import EngineError
 from mlbloat.model.container import Container
-from mlbloat.runtime import Engine, program, runc
+from mlbloat.runtime import Engine
 from mlbloat.usage.trace import fanotify, seccomp, tracers
 from tests.support import sandbox
 from tests.support.leftovers import Leftovers, below, ended, gone
@@ -180,13 +179,9 @@ def test_a_runtime_that_ends_before_it_sends_a_listener_is_told(
     name: str, rootfs: Path, tmp_path: Path, leftovers: Leftovers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = sandbox.engine(name)
-    broken = tmp_path / "broken"
-    broken.write_text("#!/bin/sh\necho it is broken >&2\nexit 3\n")
-    broken.chmod(stat.S_IRWXU)
     leftovers.scratch = tmp_path / "scratch"
     leftovers.scratch.mkdir()
-    monkeypatch.setattr(runc, "_program", lambda: str(broken))
-    monkeypatch.setattr(program, "find", lambda program: str(broken))
+    sandbox.break_runtimes(tmp_path, monkeypatch)
     with pytest.raises(EngineError, match=f"cannot start a container: {name} says: "):
         engine.run(_sh("echo never"), rootfs, leftovers.scratch, _recorder(engine))
     monkeypatch.undo()

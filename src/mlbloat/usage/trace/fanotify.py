@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mlbloat.errors import EngineError
-from mlbloat.model.use import Access, Action, Phase
+from mlbloat.model.use import Action, Phase
 from mlbloat.runtime import Means
-from mlbloat.usage.trace.notes import Notes
-from mlbloat.usage.trace.outside import Attempts
+from mlbloat.usage.trace.notes import Noting
 
 name = "fanotify"
 
@@ -46,7 +45,7 @@ def problem() -> str:
     return "" if "/" in mounted else "in a chroot the files of a container have no names for it; take seccomp"
 
 
-class Recorder:
+class Recorder(Noting):
     """The listener of one run. Collects accesses in the order of their first use.
 
     As a witness beside another tracer it reads now and then only, and nothing from before the command was executed.
@@ -58,30 +57,19 @@ class Recorder:
     def __init__(self, *, witness: bool = False) -> None:
         if witness:
             self.means = ("witness",)
-        self._notes = Notes()
+        super().__init__()
         self._begun = not witness
         self._every_seconds = _WITNESS_SECONDS if witness else None
         self._lost = self._done = False
         self._descriptor: int | None = None
         self._reading = threading.Lock()
 
-    @property
-    def outside(self) -> Attempts:
-        return self._notes.outside
-
-    def accesses(self) -> tuple[Access, ...]:
-        """Return what was opened; complete when serving ended."""
-        return self._notes.accesses()
-
-    def phases(self) -> tuple[tuple[Phase, int], ...]:
-        return self._notes.phases()
-
     def enter(self, phase: Phase) -> None:
         """Note where a phase begins: what is in the queue by now belongs to the one before."""
         with self._reading:
             if self._descriptor is not None:
                 self._drain(self._descriptor)
-            self._notes.enter(phase)
+            super().enter(phase)
 
     def flags(self) -> tuple[str, ...]:
         """Say what this tracer cannot see, and what it lost."""

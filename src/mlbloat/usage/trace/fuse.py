@@ -14,12 +14,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 
 from mlbloat.errors import EngineError
-from mlbloat.model.use import Access, Action, Phase
+from mlbloat.model.use import Action
 from mlbloat.runtime import Means
 from mlbloat.usage.trace import fusewire
 from mlbloat.usage.trace.fusewire import Operation
-from mlbloat.usage.trace.notes import Notes
-from mlbloat.usage.trace.outside import Attempts
+from mlbloat.usage.trace.notes import Notes, Noting
 
 name = "fuse"
 
@@ -49,29 +48,15 @@ def problem() -> str:
     return ""
 
 
-class Recorder:
+class Recorder(Noting):
     """The file system of one run."""
 
     calls: frozenset[str] = frozenset()
     means: tuple[Means, ...] = ("fuse",)
 
     def __init__(self) -> None:
-        self._notes = Notes()
+        super().__init__()
         self._done = False
-
-    @property
-    def outside(self) -> Attempts:
-        return self._notes.outside
-
-    def accesses(self) -> tuple[Access, ...]:
-        """Return what was asked for; complete when serving ended."""
-        return self._notes.accesses()
-
-    def phases(self) -> tuple[tuple[Phase, int], ...]:
-        return self._notes.phases()
-
-    def enter(self, phase: Phase) -> None:
-        self._notes.enter(phase)
 
     def flags(self) -> tuple[str, ...]:
         """Say what this tracer cannot see, and what it lost."""

@@ -51,3 +51,25 @@ class Notes:
         if not self.full:
             return ()
         return (f"it named more than {MAX_ACCESSES} distinct paths; the rest was not recorded",)
+
+
+class Noting:
+    """What every recorder hands on from its notes."""
+
+    def __init__(self, notes: Notes | None = None) -> None:
+        self._notes = notes or Notes()
+
+    @property
+    def outside(self) -> Attempts:
+        return self._notes.outside
+
+    def accesses(self) -> tuple[Access, ...]:
+        """Return what was named; complete when serving ended."""
+        return self._notes.accesses()
+
+    def phases(self) -> tuple[tuple[Phase, int], ...]:
+        return self._notes.phases()
+
+    def enter(self, phase: Phase) -> None:
+        """Note where a phase begins."""
+        self._notes.enter(phase)

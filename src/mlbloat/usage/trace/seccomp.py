@@ -15,14 +15,14 @@ import threading
 from collections.abc import Callable, Iterator
 
 from mlbloat.errors import EngineError
-from mlbloat.model.use import Access, Action, Phase
+from mlbloat.model.use import Action
 from mlbloat.runtime import Means, kernel_version
 from mlbloat.usage.trace.calls import BY_NUMBER, CALLS, CONNECT, CWD, NAMES, TIMERS, Call
 from mlbloat.usage.trace.interpreters import MAX_INTERPRETERS
 from mlbloat.usage.trace.memory import Memory
 from mlbloat.usage.trace.names import Names, base_of
-from mlbloat.usage.trace.notes import MAX_ACCESSES, Notes
-from mlbloat.usage.trace.outside import ADDRESS_BYTES, Attempts
+from mlbloat.usage.trace.notes import MAX_ACCESSES, Notes, Noting
+from mlbloat.usage.trace.outside import ADDRESS_BYTES
 from mlbloat.usage.trace.root import Root, passed
 
 name = "seccomp"
@@ -84,14 +84,14 @@ def problem() -> str:
     return ""
 
 
-class Recorder:
+class Recorder(Noting):
     """The listener of one run. Collects accesses in the order of their first use."""
 
     calls = NAMES
     means: tuple[Means, ...] = ("calls",)
 
     def __init__(self, notes: Notes | None = None) -> None:
-        self._notes = notes or Notes()
+        super().__init__(notes)
         self._seen = self._notes.seen
         self._simple = self._simple_calls()
         self._names = Names()
@@ -104,20 +104,6 @@ class Recorder:
         self._serving = self._done = False
         self._others: list[Recorder] = []
         """Of commands that were started in the running container: each has a filter, so a listener, of its own."""
-
-    def accesses(self) -> tuple[Access, ...]:
-        """Return what was named; complete when serving ended."""
-        return self._notes.accesses()
-
-    def phases(self) -> tuple[tuple[Phase, int], ...]:
-        return self._notes.phases()
-
-    def enter(self, phase: Phase) -> None:
-        self._notes.enter(phase)
-
-    @property
-    def outside(self) -> Attempts:
-        return self._notes.outside
 
     def flags(self) -> tuple[str, ...]:
         """Say what this tracer may have missed or changed in this run."""

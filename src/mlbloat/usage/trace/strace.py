@@ -15,13 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mlbloat.errors import EngineError
-from mlbloat.model.use import Access, Action, Phase
+from mlbloat.model.use import Action, Phase
 from mlbloat.runtime import Attached, Means, attach_strace, strace_problem
 from mlbloat.usage.trace.calls import CALLS, CONNECT, CWD, Call
 from mlbloat.usage.trace.interpreters import MAX_INTERPRETERS
 from mlbloat.usage.trace.names import Names
-from mlbloat.usage.trace.notes import Notes
-from mlbloat.usage.trace.outside import Attempts
+from mlbloat.usage.trace.notes import Notes, Noting
 from mlbloat.usage.trace.processes import CALLS as FOLLOWED
 from mlbloat.usage.trace.processes import Process, Processes, Stage
 from mlbloat.usage.trace.root import Root
@@ -48,34 +47,23 @@ def problem() -> str:
     return strace_problem()
 
 
-class Recorder:
+class Recorder(Noting):
     """The listener of one run. Collects accesses in the order of their first use."""
 
     calls: frozenset[str] = frozenset()
     means: tuple[Means, ...] = ("strace",)
 
     def __init__(self) -> None:
-        self._notes = Notes()
+        super().__init__()
         self._names = Names()
         self._readers: list[_Reader] = []
         """One for the container's first process, and one for each command that was started beside it."""
-
-    @property
-    def outside(self) -> Attempts:
-        return self._notes.outside
-
-    def accesses(self) -> tuple[Access, ...]:
-        """Return what was named; complete when serving ended."""
-        return self._notes.accesses()
-
-    def phases(self) -> tuple[tuple[Phase, int], ...]:
-        return self._notes.phases()
 
     def enter(self, phase: Phase) -> None:
         """Note where a phase begins: what is in the pipes by now belongs to the one before."""
         for reader in self._readers:
             reader.drain()
-        self._notes.enter(phase)
+        super().enter(phase)
 
     def flags(self) -> tuple[str, ...]:
         """Say what this tracer cannot see, and what it lost."""
