@@ -204,6 +204,23 @@ def test_slim_removes_what_nothing_reaches_and_proves_the_rest(
 
 
 @pytest.mark.sandbox
+@pytest.mark.parametrize("kind", ["CMD-SHELL", "NONE"])
+def test_the_health_check_of_the_slim_image_works_although_no_run_made_it(
+    tmp_path: Path, embedded: str, kind: str
+) -> None:
+    line = "sleep 0 && test -s /opt/well || exit 1"
+    config = runnable.CONFIG | {"Healthcheck": {"Test": [kind, line]}}
+    layers: list[dict[str, images.Value]] = [*runnable.layers(), {"/opt/well": "well"}]
+    archive = images.oci_archive(tmp_path / "app.tar", layers, config=config)
+    check = Run(name="health", run=("/bin/sh", "-c", line), expect=Expect(exit=0))
+    workload = Workload(profile=(MAIN,), verify=(check,))
+    request = Request(reference=f"oci-archive:{archive}", workload=workload, engine=embedded)
+    verdict = pipeline.slim(request, f"oci-archive:{tmp_path / 'slim.tar'}").report.verdict
+    assert verdict is not None
+    assert [run.passed for run in verdict.runs] == [True, kind == "CMD-SHELL"]
+
+
+@pytest.mark.sandbox
 def test_slim_twice_is_the_same_file(request_: Request, tmp_path: Path) -> None:
     first, second = tmp_path / "first.tar", tmp_path / "second.tar"
     for target in (first, second):

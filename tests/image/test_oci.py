@@ -78,6 +78,25 @@ def test_what_the_configuration_does_not_say_is_empty(tmp_path: Path, config: di
     assert (found.entrypoint, found.command, found.environment, found.working_directory) == ((), (), (), "/")
 
 
+@pytest.mark.parametrize(
+    ("check", "shell", "line"),
+    [
+        (["CMD", "curl", "-f", "http://x/"], None, ("curl", "-f", "http://x/")),
+        (["CMD-SHELL", "curl -f http://x/ || exit 1"], None, ("/bin/sh", "-c", "curl -f http://x/ || exit 1")),
+        (["CMD-SHELL", "a | b"], ["/bin/bash", "-o", "pipefail", "-c"], ("/bin/bash", "-o", "pipefail", "-c", "a | b")),
+        (["/bin/check", "now"], None, ("/bin/check", "now")),
+        (["NONE"], None, ()),
+        ([], None, ()),
+        (None, None, ()),
+    ],
+)
+def test_a_health_check_is_the_command_line_that_an_engine_runs(
+    tmp_path: Path, check: list[str] | None, shell: list[str] | None, line: tuple[str, ...]
+) -> None:
+    path = images.oci_dir(tmp_path / "i", [{}], config={"Healthcheck": {"Test": check}, "Shell": shell})
+    assert load(str(path), tmp_path / "w").config.health_check == line
+
+
 def test_an_old_command_of_one_string_is_one_word(tmp_path: Path) -> None:
     path = images.oci_dir(tmp_path / "i", [{}], config={"Cmd": "/bin/true"})
     assert load(str(path), tmp_path / "w").config.command == ("/bin/true",)

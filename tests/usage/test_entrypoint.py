@@ -1,10 +1,21 @@
 """Where static reach begins."""
 
+import shlex
+
+import pytest
+
 from mlbloat.model.image import ImageConfig
 from mlbloat.model.package import CachedPackage, Inventory, Manager, Package
 from mlbloat.model.use import Level, Reason, Use
 from mlbloat.model.workload import Workload
-from mlbloat.usage.entrypoint import application_seeds, entrypoint_seeds, own_command_seeds, packages_named, wanted
+from mlbloat.usage.entrypoint import (
+    application_seeds,
+    entrypoint_seeds,
+    health_check_seeds,
+    own_command_seeds,
+    packages_named,
+    wanted,
+)
 from tests.support.trees import tree_of
 
 Files = dict[str, bytes | str | None]
@@ -46,6 +57,28 @@ def test_a_command_that_names_a_file_that_is_not_there_is_no_root() -> None:
     config = ImageConfig(document=b"{}", command=("python3", "/app/gone.py"))
     assert own_command_seeds(tree_of(PROGRAMS), config) == ()
     assert own_command_seeds(tree_of(PROGRAMS), ImageConfig(document=b"{}")) == ()
+
+
+CHECKS: Files = {"/usr/bin/curl": "#!x", "/bin/sh": "#!x", "/app/check.py": "", "/usr/bin/unused": "#!x"}
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        (("curl", "-f", "http://localhost/"), {"/usr/bin/curl"}),
+        (("/bin/sh", "-c", "curl -f http://localhost/ || exit 1"), {"/bin/sh", "/usr/bin/curl"}),
+        (("/bin/sh", "-c", "python3 check.py; exit $?"), {"/bin/sh", "/usr/bin/python3", "/app/check.py"}),
+        (("curl", "--unix-socket", "/run/made-later.sock", "http://x/"), {"/usr/bin/curl"}),
+        (("gone", "-q"), set()),
+        ((), set()),
+    ],
+)
+def test_the_images_health_check_is_a_root_at_safe(line: tuple[str, ...], kept: set[str]) -> None:
+    config = ImageConfig(document=b"{}", working_directory="/app", command=("server",), health_check=line)
+    found = health_check_seeds(tree_of({**PROGRAMS, **CHECKS}), config)
+    by = shlex.join(line)
+    assert {use.path for use in found} == kept
+    assert set(found) == {Use(path, Level.SAFE, Reason.HEALTH_CHECK, by) for path in kept}
 
 
 def test_relative_arguments_belong_to_the_working_directory() -> None:

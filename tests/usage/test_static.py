@@ -157,6 +157,27 @@ def test_programs_below_a_named_directory_are_others() -> None:
 
 
 @pytest.mark.parametrize("touched", [(), (Use("/bin/sh", Level.TRACED, Reason.EXECUTED, "run"),)])
+@pytest.mark.parametrize(
+    ("check", "kept"),
+    [
+        (("python3.11", "-c", "import p.q; p.q.f()"), {"/bin/python3.11", f"{LIB}/p/q.py"}),
+        (("/bin/sh", "-c", "python3.11 -c 'import p.q' || exit 1"), {"/bin/python3.11", f"{LIB}/p/q.py"}),
+        (("/bin/sh", "-c", "python3.11 -m p.q || exit 1"), {"/bin/python3.11", f"{LIB}/p/q.py"}),
+        (("/bin/sh", "-c", "it's broken"), {"/bin/sh"}),
+        ((), set[str]()),
+    ],
+)
+def test_what_the_health_check_imports_is_kept(
+    touched: tuple[Use, ...], check: tuple[str, ...], kept: set[str]
+) -> None:
+    config = ImageConfig(document=b"{}", command=("/bin/sh",), health_check=check)
+    found = static.follow(TREE, NOTHING, config, touched, (("/bin/sh",),))
+    without = static.follow(TREE, NOTHING, replace(config, health_check=()), touched, (("/bin/sh",),))
+    assert kept - {"/bin/sh"} <= {use.path for use in found} - {use.path for use in without}
+    assert all(use.level is Level.SAFE for use in set(found) - set(without))
+
+
+@pytest.mark.parametrize("touched", [(), (Use("/bin/sh", Level.TRACED, Reason.EXECUTED, "run"),)])
 def test_a_package_to_keep_is_one_more_root(touched: tuple[Use, ...]) -> None:
     asked = Use(f"{LIB}/p/q.py", Level.SAFE, Reason.KEEP_RULE, "keep_packages: q", pinned=True)
     before = static.follow(TREE, NOTHING, CONFIG, touched, COMMANDS)

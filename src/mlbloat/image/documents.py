@@ -56,6 +56,21 @@ class DockerImage(msgspec.Struct, frozen=True, rename="pascal"):
     repo_tags: list[str] | None = None
 
 
+class HealthCheckObject(msgspec.Struct, frozen=True, rename="pascal"):
+    """https://github.com/moby/docker-image-spec/blob/v1.3.1/spec.md#image-json-field-descriptions"""
+
+    test: list[str] | str | None = None
+
+    def command_line(self, shell: tuple[str, ...]) -> tuple[str, ...]:
+        """Return what an engine runs, with the image's shell where the check is a text for one."""
+        kind, *words = _words(self.test) or ("NONE",)
+        if kind in ("", "NONE"):
+            return ()
+        if kind == "CMD-SHELL":
+            return (*(shell or ("/bin/sh", "-c")), *words)
+        return tuple(words) if kind == "CMD" else (kind, *words)
+
+
 class RunConfig(msgspec.Struct, frozen=True, rename="pascal"):
     entrypoint: list[str] | str | None = None
     """Old builders wrote one string."""
@@ -64,6 +79,8 @@ class RunConfig(msgspec.Struct, frozen=True, rename="pascal"):
     user: str | None = None
     working_dir: str | None = None
     stop_signal: str | None = None
+    healthcheck: HealthCheckObject | None = None
+    shell: list[str] | None = None
 
 
 class RootFileSystem(msgspec.Struct, frozen=True):
@@ -95,6 +112,7 @@ class ConfigDocument(PlatformObject, frozen=True):
             user=run.user or "",
             working_directory=run.working_dir or "/",
             stop_signal=run.stop_signal or "",
+            health_check=(run.healthcheck or HealthCheckObject()).command_line(tuple(run.shell or ())),
         )
 
 

@@ -37,6 +37,8 @@ class ImageConfig:
     """As stored: `name`, `uid`, `name:group` or `uid:gid`; empty is root."""
     working_directory: str = "/"
     stop_signal: str = ""
+    health_check: tuple[str, ...] = ()
+    """The command line by which an engine asks whether the container is well; empty for none."""
 
 
 class LayerSource(Protocol):

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     LOOKED_UP = "looked up by"
     CHANGED = "changed by"
     ENTRYPOINT = "command of"
+    HEALTH_CHECK = "run by the health check"
     LINKED_TO = "pointed to by"
     INTERPRETER = "interpreter of"
     NEEDED = "needed by"

@@ -20,6 +20,7 @@ _CACHES = re.compile(
     r"/(?:\.cache/(?:pip|uv|yarn|pypoetry|conda|go-build)|\.npm/_cacache|\.conda/pkgs|\.cargo/registry)(?:/|$)"
 )
 _SEPARATORS = re.compile(r"[-_.]+")
+_WORD = re.compile(r"[^\s'\"\\;|&()<>`=$]+")
 _VALUE = re.compile(r"--?[\w-]+=(.+)", re.DOTALL)
 
 
@@ -53,6 +54,15 @@ def own_command_seeds(tree: FileTree, config: ImageConfig) -> tuple[Use, ...]:
     return tuple(replace(use, level=Level.SAFE) for use in entrypoint_seeds(tree, config, (argv,)))
 
 
+def health_check_seeds(tree: FileTree, config: ImageConfig) -> tuple[Use, ...]:
+    """What the image's health check needs, at SAFE: a container whose check cannot run counts as ill.
+
+    It may name files that the image does not have: the container that it runs in makes them.
+    """
+    found = entrypoint_seeds(tree, config, (config.health_check,))
+    return tuple(replace(use, level=Level.SAFE, reason=Reason.HEALTH_CHECK) for use in found)
+
+
 def _named_by(tree: FileTree, names: Names, config: ImageConfig, argv: tuple[str, ...]) -> Iterator[str]:
     if not argv:
         return
@@ -67,9 +77,18 @@ def _named_by(tree: FileTree, names: Names, config: ImageConfig, argv: tuple[str
             yield path
         elif _is_script(argv[number - 1], argument):
             yield from (found for word, _ in shell_commands(argument) if (found := names.program(word)) is not None)
+            yield from _files_in(tree, place, argument)
         elif (wrapped := names.program(argument)) is not None and not argument.startswith("-"):
             # The command of a wrapper, as in `tini -- server`; a mere word costs one existing program.
             yield wrapped
+
+
+def _files_in(tree: FileTree, place: str, script: str) -> Iterator[str]:
+    """Yield the files that a script of one line names, as in `python3 check.py || exit 1`."""
+    for word in dict.fromkeys(_WORD.findall(script)):
+        path = posixpath.join(place, word)
+        if (entry := tree.find(path).entry) is not None and entry.kind is Kind.FILE:
+            yield path
 
 
 def _is_script(before: str, argument: str) -> bool:

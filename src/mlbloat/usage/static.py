@@ -14,7 +14,7 @@ from mlbloat.model.use import Level, Reason, Use
 from mlbloat.usage.answers import ANSWERS, Answer
 from mlbloat.usage.conventions import ConventionReader, configuration, pins
 from mlbloat.usage.elf.reader import ElfReader
-from mlbloat.usage.entrypoint import application_seeds, entrypoint_seeds, own_command_seeds
+from mlbloat.usage.entrypoint import application_seeds, entrypoint_seeds, health_check_seeds, own_command_seeds
 from mlbloat.usage.ground import Ground
 from mlbloat.usage.jar import JarReader
 from mlbloat.usage.python.reader import PythonReader
@@ -39,7 +39,7 @@ def follow(
     """Return every use of the tree: what was touched and all that it leads to.
 
     Without anything touched the command lines themselves are the roots: static evidence. With it, the image's own
-    command is one more, as far as `safe` goes. Package databases and
+    command is one more, as far as `safe` goes, and its health check is one in either case. Package databases and
     configuration are kept, but nothing is followed from them: they name everything that is installed.
 
     What files say is kept in the cache by their content, and so is the answer, for when the same is asked again.
@@ -67,8 +67,9 @@ def _follow(ground: Ground, inventory: Inventory, touched: Sequence[Use], comman
         )
         ran = any(use.reason is not Reason.KEEP_RULE for use in touched)
         started = own_command_seeds(tree, config) if ran else entrypoint_seeds(tree, config, commands)
+        checked = health_check_seeds(tree, config)
         application = application_seeds(tree, inventory, config, commands)
-        reached = reach(tree, readers, (*touched, *started, *application), python.group_of)
+        reached = reach(tree, readers, (*touched, *started, *checked, *application), python.group_of)
         ground.learning.save()
     kept = Level.TRACED if ran else Level.LINKED
     return (

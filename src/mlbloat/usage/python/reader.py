@@ -5,6 +5,7 @@ What is linked and what is only safe is written in docs/keep-levels.md; how name
 
 import posixpath
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -234,13 +235,32 @@ class PythonReader:
                 yield from self._imports.absolute(place, name, Level.SAFE)
             for name in self._modules_of_command():
                 yield from self._literals.run_module(place, name, Level.LINKED)
+            yield from self._checked(place)
         yield from self._site(entry.path, environments)
+
+    def _checked(self, place: Place) -> Iterator[Use]:
+        """Yield what the image's health check has Python run: code in the command line, or a module."""
+        check = self._config.health_check
+        for words in (check, *map(_shell_words, check)):
+            for switch, text in pairwise(words):
+                if switch == "-m":
+                    yield from self._literals.run_module(place, text, Level.SAFE)
+                elif switch == "-c":
+                    yield from self._imports.uses(place, scan(text).imports, deferred=True)
 
     def _modules_of_command(self) -> Iterator[str]:
         words = (*self._config.entrypoint, *self._config.command)
         for switch, name in pairwise(words):
             if switch == "-m":
                 yield name
+
+
+def _shell_words(argument: str) -> Sequence[str]:
+    """Return the words of an argument, in case it is a line for a shell."""
+    try:
+        return shlex.split(argument)
+    except ValueError:  # a quote that does not close
+        return ()
 
 
 def _is_library(name: str) -> bool:
