@@ -90,6 +90,14 @@ def test_a_wrong_setting_is_named(mlbloat: Mlbloat, asked: Asked, text: str, sai
     assert said in ended.stderr
 
 
+@pytest.mark.parametrize("asking", ["-h", "--help"])
+def test_a_wrong_setting_does_not_keep_help_away(mlbloat: Mlbloat, asking: str) -> None:
+    _settings("{keeep: safe}")
+    ended = mlbloat("doctor", asking)
+    assert (ended.exit, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("Usage: mlbloat doctor")
+
+
 @pytest.mark.parametrize("text", ["", "[a]", "settings:\n", "profile: []\n"])
 def test_a_file_without_settings_sets_nothing(mlbloat: Mlbloat, asked: Asked, text: str) -> None:
     Path("mlbloat.yaml").write_text(text)

@@ -1,5 +1,6 @@
 """The `mlbloat` command itself, and how others join it."""
 
+import itertools
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -37,11 +38,18 @@ def main(
     if context.invoked_subcommand is None:
         output.put(f"{context.get_help()}\n")
         raise typer.Exit(2)
-    context.default_map = settings.defaults(context.command)
 
 
 class _Command(TyperCommand):
-    """What stands on the command line wins over a workload that the environment or the settings name."""
+    """Takes what the settings say, unless it is asked for help: somebody with a broken settings file needs that.
+
+    What stands on the command line wins over a workload that the environment or the settings name.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if {"-h", "--help"}.isdisjoint(itertools.takewhile("--".__ne__, args)):
+            ctx.default_map = settings.defaults(ctx.parent.command).get(ctx.info_name)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         found = ctx.params.get("workload") is not None

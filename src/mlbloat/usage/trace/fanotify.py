@@ -131,8 +131,8 @@ class Recorder(Noting):
                     os.close(opened)
 
     def _note(self, mask: int, mode: int, path: bytes) -> None:
-        if not path.startswith(b"/") or b"/merged/" in path + b"/":
-            return  # what the runtime did to set the container up went through another mount
+        if not path.startswith(b"/") or _is_from_outside(path):
+            return
         self._begun = self._begun or bool(mask & _OPEN_EXEC)
         action = Action.OPENED
         if mask & _OPEN_EXEC:
@@ -141,6 +141,15 @@ class Recorder(Noting):
             action = Action.LISTED
         if self._begun:
             self._notes.add(path.removesuffix(_DELETED), action)
+
+
+def _is_from_outside(path: bytes) -> bool:
+    """Tell what a runtime did to set the container up: it went through a mount of ours, which is called `merged`.
+
+    A directory of the image may have that name too, but then there is none outside at the same place.
+    """
+    before, found, _ = (path + b"/").partition(b"/merged/")
+    return bool(found) and os.path.isdir(before + b"/merged")  # noqa: PTH112  bytes
 
 
 def _opened(events: bytes) -> Iterator[tuple[int, int]]:
