@@ -1,4 +1,4 @@
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import BinaryIO
 
 import pytest
@@ -23,8 +23,8 @@ class NoBytes:
     def open(self, entry: Entry) -> BinaryIO:
         raise AssertionError(entry)
 
-    def member(self, entry: Entry) -> Iterator[bytes]:
-        raise AssertionError(entry)
+    def members(self, entries: Iterable[Entry]) -> Iterator[bytes]:
+        raise AssertionError(entries)
 
 
 def image_of(*layers: tuple[str, list[Entry]]) -> Image:

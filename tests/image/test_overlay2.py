@@ -103,7 +103,7 @@ def same(found: Image, peer: Image) -> None:
             other.entries,
         )
         for entry in layer.entries:
-            assert b"".join(layer.source.member(entry)) == b"".join(other.source.member(entry))
+            assert b"".join(layer.source.members([entry])) == b"".join(other.source.members([entry]))
             if entry.kind is Kind.FILE:
                 with layer.source.open(entry) as one, other.source.open(entry) as two:
                     assert one.read() == two.read()

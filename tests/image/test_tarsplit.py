@@ -76,7 +76,7 @@ def test_entries_members_and_contents_are_those_of_the_tar(tmp_path: Path) -> No
         entries = index(stream, name="x")
     for entry in entries:
         begin = entry.member
-        assert b"".join(found.member(entry)) == tar[begin : begin + len(b"".join(found.member(entry)))]
+        assert b"".join(found.members([entry])) == tar[begin : begin + len(b"".join(found.members([entry])))]
     contents = {entry.path: found.open(entry).read() for entry in entries if entry.kind is Kind.FILE}
     assert contents["/d/text"] == b"hello"
     assert contents["/d/empty"] == b""

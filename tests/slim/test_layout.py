@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -190,8 +190,8 @@ class Failing:
     def open(self, entry: Entry) -> BinaryIO:
         return self.source.open(entry)
 
-    def member(self, entry: Entry) -> Iterator[bytes]:
-        yield from self.source.member(entry)
+    def members(self, entries: Iterable[Entry]) -> Iterator[bytes]:
+        yield from self.source.members(entries)
         raise self.error
 
 

@@ -1,6 +1,6 @@
 """Images whose bytes nobody reads, for tests of measures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mlbloat.model.digest import Digest
 from mlbloat.model.filetree import Entry
@@ -37,5 +37,5 @@ class _NoSource(MemoryContents):
     def __init__(self) -> None:
         super().__init__({})
 
-    def member(self, entry: Entry) -> Iterator[bytes]:
-        raise AssertionError(entry.path)
+    def members(self, entries: Iterable[Entry]) -> Iterator[bytes]:
+        raise AssertionError(entries)

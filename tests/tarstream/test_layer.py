@@ -64,15 +64,25 @@ def test_members_copied_as_they_are_make_the_same_tar(tmp_path: Path) -> None:
         }
     )
     layer, entries = layer_of(tmp_path / "t", tar)
-    copied = b"".join(chunk for entry in entries for chunk in layer.member(entry))
+    copied = b"".join(layer.members(entries))
     assert copied + b"".join(end_of_archive(len(copied), len(tar))) == tar
+    alone = [b"".join(layer.members([entry])) for entry in entries]
+    assert b"".join(alone) == copied
+    assert b"".join(layer.members(entries[1::2])) == b"".join(alone[1::2])
 
 
 def test_a_copied_member_stands_alone_and_leaves_a_global_header_behind(tmp_path: Path) -> None:
     tar = pax(record(b"comment", b"c"), kind=tarfile.XGLTYPE) + header("f", size=3) + b"abc"
     layer, (entry,) = layer_of(tmp_path / "t", tar)
     # The last member's padding is missing in the tar, and made up.
-    assert b"".join(layer.member(entry)) == header("f", size=3) + b"abc" + bytes(509)
+    assert b"".join(layer.members([entry])) == header("f", size=3) + b"abc" + bytes(509)
+
+
+def test_a_global_header_between_members_is_left_behind_as_well(tmp_path: Path) -> None:
+    first, second = (header(name, size=600) + name.encode() * 600 + bytes(424) for name in "fg")
+    tar = first + pax(record(b"comment", b"c"), kind=tarfile.XGLTYPE) + second
+    layer, entries = layer_of(tmp_path / "t", tar)
+    assert b"".join(layer.members(entries)) == first + second
 
 
 def test_an_entry_of_another_layer_is_refused(tmp_path: Path) -> None:
@@ -145,7 +155,7 @@ def test_sparse_files_are_read_with_their_holes(tmp_path: Path, tar: bytes) -> N
     layer, (entry, after) = layer_of(tmp_path / "t", tar + header("after"))
     assert (entry.path, entry.size_bytes, after.path) == ("/real/name", 20000, "/after")
     assert read(layer, entry) == EXPANDED
-    assert b"".join(layer.member(entry)) == tar
+    assert b"".join(layer.members([entry])) == tar
     with layer.open(entry) as stream:
         stream.seek(4090)
         assert stream.read(10) == bytes(6) + b"BBBB"

@@ -5,7 +5,7 @@ checked against its digests and, where it is compressed, unpacked into the works
 there, in other threads and processes, too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -40,9 +40,9 @@ class BlobLayer:
         """Open a regular file's content. The caller closes it."""
         return self.unpacked().open(entry)
 
-    def member(self, entry: Entry) -> Iterator[bytes]:
-        """Yield the entry as it stands in the tar."""
-        yield from self.unpacked().member(entry)
+    def members(self, entries: Iterable[Entry]) -> Iterator[bytes]:
+        """Yield the entries as they stand in the tar."""
+        yield from self.unpacked().members(entries)
 
     def compressed(self) -> bool:
         return not self.trusted and decoder_of(self.blob) is not None

@@ -3,7 +3,7 @@
 https://github.com/opencontainers/image-spec/blob/v1.1.0/config.md
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal, Protocol
 
@@ -47,8 +47,8 @@ class LayerSource(Protocol):
     def open(self, entry: Entry) -> BinaryIO:
         """Open the content of a regular file of this layer; seekable. The caller closes it."""
 
-    def member(self, entry: Entry) -> Iterator[bytes]:
-        """The entry as it stands in the layer's tar: every header block, content and padding, in chunks."""
+    def members(self, entries: Iterable[Entry]) -> Iterator[bytes]:
+        """The entries as they stand in the layer's tar, one after the other: header blocks, content and padding."""
 
 
 class Blob(Protocol):

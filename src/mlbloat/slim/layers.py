@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
@@ -143,22 +144,25 @@ class _Writer:
     def _tar(self) -> Iterator[bytes]:
         """Yield the layer's tar: members as they were, block by block, those that are made anew, and the end."""
         written = 0
-        for entry in self.layer_plan.members:
-            for chunk in self._member(entry):
-                written += len(chunk)
-                yield chunk
+        for chunk in self._members():
+            written += len(chunk)
+            yield chunk
         # An untouched layer ends as the original does, which may be padded to a record: then its diff ID is the same.
         untouched = self.layer_plan.untouched
         yield from end_of_archive(written, self.image.layers[self.layer_plan.layer].tar_bytes if untouched else None)
 
-    def _member(self, entry: Entry) -> Iterator[bytes]:
-        if entry.member >= 0:
-            yield from self.image.layers[entry.layer].source.member(entry)
-            return
-        yield encode(entry)
-        if entry.kind is Kind.FILE:
-            yield from self._content(entry)
-            yield padding(entry.size_bytes)
+    def _members(self) -> Iterator[bytes]:
+        """Yield members that follow each other in one go: large chunks, whatever the size of the files."""
+        source = self.image.layers[self.layer_plan.layer].source
+        for anew, entries in groupby(self.layer_plan.members, lambda entry: entry.member < 0):
+            if not anew:
+                yield from source.members(entries)
+                continue
+            for entry in entries:
+                yield encode(entry)
+                if entry.kind is Kind.FILE:
+                    yield from self._content(entry)
+                    yield padding(entry.size_bytes)
 
     def _content(self, entry: Entry) -> Iterator[bytes]:
         if entry.inode in self.plan.rewritten:

@@ -5,20 +5,28 @@ import errno
 import io
 import os
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
 from mlbloat.errors import BadImageError
 from mlbloat.model.filetree import Entry
-from mlbloat.tarstream.block import BLOCK, BrokenTarError
+from mlbloat.tarstream.block import BLOCK, BrokenTarError, padded
 from mlbloat.tarstream.header import Member, read_member
 from mlbloat.tarstream.limits import Limits
 from mlbloat.tarstream.sparse import Extent
 
 _CHUNK_BYTES = 1 << 20
 _PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE)
+_WITHOUT_CONTENT = (
+    tarfile.LNKTYPE,
+    tarfile.SYMTYPE,
+    tarfile.CHRTYPE,
+    tarfile.BLKTYPE,
+    tarfile.DIRTYPE,
+    tarfile.FIFOTYPE,
+)
 
 
 class TarBytes(Protocol):
@@ -184,31 +192,52 @@ class TarLayer:
 
     def _open_plain(self, entry: Entry) -> BinaryIO | None:
         """Open what most files are, one header block and the content: a scan opens ten thousand of them."""
-        reader, block = self.tar.reader(), bytearray(BLOCK)
-        data = entry.member + BLOCK
-        if (
-            reader.read_at(memoryview(block), entry.member) == BLOCK
-            and block[0]
-            and bytes(block[156:157]) in _PLAIN
-            and block[124:135] == b"%011o" % entry.size_bytes
-            and data + entry.size_bytes <= self.tar.size_bytes
-        ):
-            return stream(reader, entry.size_bytes, ((0, data, entry.size_bytes),))
+        reader = self.tar.reader()
+        if self._is_plain(_block(reader, entry), entry):
+            return stream(reader, entry.size_bytes, ((0, entry.member + BLOCK, entry.size_bytes),))
         reader.close()
         return None
 
-    def member(self, entry: Entry) -> Iterator[bytes]:
-        """Yield the entry as it stands in the tar: extension headers, header, content and padding."""
-        begin, end = entry.member, self._at(entry.member).end
-        with self.tar.open() as tar:
-            tar.seek(begin)
-            stored = min(end, self.tar.size_bytes) - begin
-            while stored > 0 and (chunk := tar.read(min(_CHUNK_BYTES, stored))):
-                stored -= len(chunk)
+    def _is_plain(self, block: bytes, entry: Entry) -> bool:
+        """Tell whether the first block of a member is the header of a file, and its content follows."""
+        return (
+            len(block) == BLOCK
+            and block[0] != 0
+            and block[156:157] in _PLAIN
+            and block[124:135] == b"%011o" % entry.size_bytes
+            and entry.member + BLOCK + entry.size_bytes <= self.tar.size_bytes
+        )
+
+    def members(self, entries: Iterable[Entry]) -> Iterator[bytes]:
+        """Yield the entries as they stand in the tar: extension headers, header, content and padding."""
+        extents: list[Extent] = []
+        size_bytes, last = 0, -1
+        for begin, end in self._places(entries):
+            if begin == last:  # neighbours are read as one
+                position, first, _ = extents.pop()
+            else:
+                position, first = size_bytes, begin
+            size_bytes, last = position + end - first, end
+            # A tar may end without the padding of its last member, which is then made up.
+            extents.append((position, first, min(end, self.tar.size_bytes) - first))
+        with self.tar.part(size_bytes, extents) as tar:
+            while chunk := tar.read(_CHUNK_BYTES):
                 yield chunk
-        # A tar may end without the padding of its last member.
-        if end > self.tar.size_bytes:
-            yield bytes(end - self.tar.size_bytes)
+
+    def _places(self, entries: Iterable[Entry]) -> Iterator[tuple[int, int]]:
+        """Yield where members begin and end, most of them without reading more than one block."""
+        reader = self.tar.reader()
+        try:
+            for entry in entries:
+                block, data = _block(reader, entry), entry.member + BLOCK
+                if self._is_plain(block, entry):
+                    yield entry.member, data + padded(entry.size_bytes)
+                elif block[156:157] in _WITHOUT_CONTENT:
+                    yield entry.member, data
+                else:
+                    yield entry.member, self._at(entry.member).end
+        finally:
+            reader.close()
 
     def place(self, entry: Entry) -> tuple[int, int]:
         """Return offset and length of a regular file's content in the tar, as of an archive inside this one."""
@@ -228,3 +257,9 @@ class TarLayer:
         if member is None:
             raise BadImageError(f"cannot read {self.name}: no member at byte {offset}; pull or save the image again")
         return member
+
+
+def _block(reader: Reader, entry: Entry) -> bytes:
+    """Return the first block of a member; less at the end of the tar."""
+    block = bytearray(BLOCK)
+    return bytes(block[: reader.read_at(memoryview(block), entry.member)])
