@@ -1,33 +1,39 @@
 """Every difference between two images or two runs is a sentence."""
 
+import io
 import json
+import multiprocessing
+import os
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from msgspec import structs
 
 from mlbloat import textdiff
-from mlbloat.errors import RunError
+from mlbloat.errors import BadImageError, RunError
 from mlbloat.model.container import Outcome
-from mlbloat.model.filetree import FileTree, Kind
+from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.label import KEEP, RESTORED
 from mlbloat.model.step import Step
 from mlbloat.model.use import RunRecord
 from mlbloat.model.workload import Exec, Expect, Request, Run, Service, Workload
+from mlbloat.runtime import workers
 from mlbloat.verify import (
     MAX_DIFFERENCES,
     Missed,
     check_run,
     compare,
     expectation_failures,
+    fidelity,
     is_held_out,
     missing_files,
     require_expectations,
     verify,
 )
-from tests.support.trees import Hard, Link, tree_of
+from tests.support.trees import Hard, Link, MemoryContents, tree_of
 
 CONFIG: dict[str, Any] = {
     "config": {"User": "worker", "Labels": {"a": "1"}},
@@ -87,6 +93,59 @@ def test_every_property_of_an_entry_is_compared(path: str, change: Mapping[str, 
 
 def test_content_is_compared_byte_for_byte() -> None:
     assert differences(tree_of({**FILES, "/gone": "unuseD"})) == ("/gone: content differs",)
+
+
+@pytest.fixture(params=[True, False], ids=["in copies", "alone"])
+def in_parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compare contents some bytes at a time, on several cores or on one."""
+    monkeypatch.setattr(workers, "_LEAST_TO_START", 1)
+    monkeypatch.setattr(workers, "_can_fork", lambda: bool(request.param))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(fidelity, "_PART_BYTES", 10)
+    monkeypatch.setattr(fidelity, "_CHUNK_BYTES", 4)
+
+
+MANY: dict[str, bytes | str | None] = {f"/{number:03}": "x" * number for number in range(30)}
+
+
+@pytest.mark.usefixtures("in_parts")
+@pytest.mark.parametrize("place", [0, 3, 4, 5, 7])
+def test_no_byte_of_any_part_is_passed_over(place: int) -> None:
+    original, config = tree_of(MANY), json.dumps(CONFIG).encode()
+    changed = {path: f"{'x' * place}y{'x' * 30}"[: len(str(MANY[path]))] for path in MANY}
+    assert compare(original, tree_of(MANY), config, config, ()) == ()
+    found = compare(original, tree_of({**MANY, **changed}), config, config, ())
+    assert found == tuple(f"{path}: content differs" for path in MANY if len(str(MANY[path])) > place)
+
+
+@pytest.mark.usefixtures("in_parts")
+def test_a_content_that_cannot_be_read_is_an_error_whoever_reads_it() -> None:
+    class Broken(MemoryContents):
+        def open(self, entry: Entry) -> BinaryIO:
+            if entry.path == "/017":
+                raise BadImageError("cannot read /017: it is gone")
+            return io.BytesIO(b"x" * entry.size_bytes)
+
+    slim = FileTree(tree_of(MANY).entries, Broken({}))
+    with pytest.raises(BadImageError, match="cannot read /017"):
+        compare(tree_of(MANY), slim, b"{}", b"{}", ())
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.usefixtures("in_parts")
+def test_an_interrupt_while_contents_are_compared_leaves_no_process() -> None:
+    class Interrupted(MemoryContents):
+        def open(self, entry: Entry) -> BinaryIO:
+            if os.getpid() == here:
+                raise KeyboardInterrupt
+            os.kill(here, signal.SIGINT)
+            signal.pause()
+            raise AssertionError(entry)
+
+    here = os.getpid()
+    with pytest.raises(KeyboardInterrupt):
+        compare(tree_of(MANY), FileTree(tree_of(MANY).entries, Interrupted({})), b"{}", b"{}", ())
+    assert not multiprocessing.active_children()
 
 
 def test_hard_links_that_became_copies_are_said() -> None:

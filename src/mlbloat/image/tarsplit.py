@@ -19,7 +19,7 @@ import msgspec
 from isal import igzip_lib
 
 from mlbloat.errors import BadImageError
-from mlbloat.runtime import open_inside
+from mlbloat.runtime import open_below, open_root
 from mlbloat.tarstream import Limits, Reader, stream
 
 _GZIP_ERROR = cast(type[Exception], igzip_lib.error)
@@ -80,11 +80,12 @@ class SplitTar:
 
 
 class _SplitReader:
-    """Keeps the segments and the content read last open."""
+    """Keeps the segments, the directory and the content read last open."""
 
     def __init__(self, tar: SplitTar) -> None:
         self._tar = tar
         self._segments = os.open(tar.segments, os.O_RDONLY | os.O_CLOEXEC)
+        self._root = -1
         self._content = -1
         self._number = -1
 
@@ -100,7 +101,7 @@ class _SplitReader:
     def _read_content(self, view: memoryview, number: int, offset: int) -> int:
         if number != self._number:
             self._close_content()
-            self._content = _open_content(self._tar, number)
+            self._content = self._open_content(number)
             self._number = number
         return os.preadv(self._content, [view], offset)
 
@@ -109,23 +110,28 @@ class _SplitReader:
             os.close(self._content)
             self._content = self._number = -1
 
+    def _open_content(self, number: int) -> int:
+        """Open a content and make sure that it is a regular file of the right size."""
+        tar = self._tar
+        name, size = tar.names[number], tar.ends[number] - tar.starts[number]
+        try:
+            if self._root < 0:
+                self._root = open_root(tar.directory)
+            descriptor = open_below(self._root, name, tar.place)
+        except OSError as error:
+            raise BadImageError(_lost(tar, name, error.strerror or str(error))) from None
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size != size:
+            os.close(descriptor)
+            raise BadImageError(_lost(tar, name, f"it is no regular file of {size} bytes"))
+        return descriptor
+
     def close(self) -> None:
         self._close_content()
+        if self._root >= 0:
+            os.close(self._root)
+            self._root = -1
         os.close(self._segments)
-
-
-def _open_content(tar: SplitTar, number: int) -> int:
-    """Open a content and make sure that it is a regular file of the right size."""
-    name, size = tar.names[number], tar.ends[number] - tar.starts[number]
-    try:
-        descriptor = open_inside(tar.directory, name)
-    except OSError as error:
-        raise BadImageError(_lost(tar, name, error.strerror or str(error))) from None
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode) or status.st_size != size:
-        os.close(descriptor)
-        raise BadImageError(_lost(tar, name, f"it is no regular file of {size} bytes"))
-    return descriptor
 
 
 def _lost(tar: SplitTar, name: bytes, why: str) -> str:

@@ -32,8 +32,9 @@ else:
 FIRST_BYTES = 8
 """Enough to recognise a compression."""
 _READ_BYTES = 256 << 10
-_EXPAND_BYTES = 4 << 20
-"""Most that one step of a decompressor may return."""
+_EXPAND_BYTES = 1 << 20
+"""Most that one step of a decompressor may return: memory that is used again, where more would be given back and taken
+anew each time (malloc(3), M_TRIM_THRESHOLD)."""
 _CHUNKS_BEHIND = 3
 _XZ_MEMORY_BYTES = 128 << 20
 """Enough for every preset; `xz -9` needs 65 MiB, and a stream may ask for gigabytes."""

@@ -8,7 +8,7 @@ from mlbloat.runtime.dockerclient import connect as connect_docker
 from mlbloat.runtime.dockerclient import trouble as docker_trouble
 from mlbloat.runtime.doctor import Check, doctor
 from mlbloat.runtime.engine import Engine
-from mlbloat.runtime.kernel import kernel_version, open_inside
+from mlbloat.runtime.kernel import kernel_version, open_below, open_inside, open_root
 from mlbloat.runtime.listener import Listener
 from mlbloat.runtime.messages import Means
 from mlbloat.runtime.podman import NoSuchImageError, Podman
@@ -48,7 +48,9 @@ __all__ = [
     "kernel_version",
     "loaded_by",
     "mounted_over",
+    "open_below",
     "open_inside",
+    "open_root",
     "printed",
     "remove_tree",
     "strace_problem",

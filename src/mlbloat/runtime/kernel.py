@@ -83,10 +83,17 @@ CAPABILITIES = (
 )
 """In the order of their numbers."""
 
-_OPENAT2 = 437
+_OPENAT2 = ctypes.c_long(437)
 _RESOLVE_NO_XDEV = 0x01
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_IN_ROOT = 0x10
+_OPEN_HOW = (ctypes.c_uint64 * 3)(
+    os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY,
+    0,
+    _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_XDEV,
+)
+"""Flags, mode and ways to resolve of openat2(2): made once, for a layer has tens of thousands of files."""
+_OPEN_HOW_BYTES = ctypes.c_size_t(ctypes.sizeof(_OPEN_HOW))
 _ATTEMPTS = 10
 
 _SYSTEM_CALLS = {"x86_64": {"pivot_root": 155, "seccomp": 317}, "aarch64": {"pivot_root": 41, "seccomp": 277}}
@@ -271,24 +278,33 @@ def send_signal(descriptor: int, number: int) -> None:
     _check(_libc.syscall(ctypes.c_long(424), descriptor, number, None, 0), "pidfd_send_signal")
 
 
-def open_inside(directory: str | os.PathLike[str], name: bytes) -> int:
-    """Open a file for reading as if `directory` were the root: no name and no symbolic link leads out (Linux 5.6).
+def open_root(directory: str | os.PathLike[str]) -> int:
+    """Open a directory for `open_below`. The caller closes it."""
+    return os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
-    The file itself may be no symbolic link, and no other file system is entered.
-    """
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-    resolve = _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_XDEV
-    how = (ctypes.c_uint64 * 3)(flags, 0, resolve)
-    root = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+def open_inside(directory: str | os.PathLike[str], name: bytes) -> int:
+    """Open a file for reading as if `directory` were the root, as `open_below` does."""
+    root = open_root(directory)
     try:
-        for _ in range(_ATTEMPTS):
-            opened = int(_libc.syscall(ctypes.c_long(_OPENAT2), root, name, how, ctypes.c_size_t(ctypes.sizeof(how))))
-            # A rename anywhere in the system may disturb the way over "..".
-            if opened >= 0 or ctypes.get_errno() != errno.EAGAIN:
-                break
-        return _check(opened, f"open {os.fsdecode(name)[:200]} in {os.fspath(directory)}")
+        return open_below(root, name, os.fspath(directory))
     finally:
         os.close(root)
+
+
+def open_below(root: int, name: bytes, directory: str) -> int:
+    """Open a file for reading as if a directory were the root: no name and no symbolic link leads out (Linux 5.6).
+
+    The file itself may be no symbolic link, and no other file system is entered. `directory` is what errors call it.
+    """
+    for _ in range(_ATTEMPTS):
+        opened = int(_libc.syscall(_OPENAT2, root, name, _OPEN_HOW, _OPEN_HOW_BYTES))
+        if opened >= 0:
+            return opened
+        # A rename anywhere in the system may disturb the way over "..".
+        if ctypes.get_errno() != errno.EAGAIN:
+            break
+    return _check(-1, f"open {os.fsdecode(name)[:200]} in {directory}")
 
 
 class _Program(ctypes.Structure):

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
 from types import MappingProxyType
 from typing import Any
@@ -12,11 +12,14 @@ from msgspec import structs
 from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.label import LABELS, RESTORED
 from mlbloat.model.plain import plain
+from mlbloat.runtime.workers import Workers
 
 MAX_DIFFERENCES = 50
 """More are counted, not listed."""
 
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 18
+_PART_BYTES = 16 << 20
+"""Of contents that are compared as one question."""
 
 
 def compare(
@@ -98,6 +101,7 @@ def _names(tree: FileTree) -> Mapping[str, tuple[str, ...]]:
 def _content_differences(original: FileTree, slim: FileTree, rewritten: Mapping[str, bytes]) -> Iterator[str]:
     """Compare the content of every file once, in the order in which the slim image's layers hold it."""
     seen: set[tuple[tuple[int, int], tuple[int, int]]] = set()
+    pairs = []
     for after in sorted(slim.files(), key=lambda entry: (entry.inode, entry.path)):
         before = original.get(after.path)
         if after.path in rewritten:
@@ -109,17 +113,48 @@ def _content_differences(original: FileTree, slim: FileTree, rewritten: Mapping[
         if (before.inode, after.inode) in seen:
             continue
         seen.add((before.inode, after.inode))
-        if not _same_content(original, before, slim, after):
-            yield f"{plain(after.path)}: content differs"
+        pairs.append((before, after))
+    for path in _differing(original, slim, pairs):
+        yield f"{plain(path)}: content differs"
+
+
+def _differing(original: FileTree, slim: FileTree, pairs: Sequence[tuple[Entry, Entry]]) -> Iterator[str]:
+    """Yield the paths of which the contents differ; copies of this process compare on the other cores."""
+
+    def differing(part: slice) -> list[str]:
+        return [after.path for before, after in pairs[part] if not _same_content(original, before, slim, after)]
+
+    parts = _parts([after.size_bytes for _, after in pairs])
+    workers: Workers[tuple[int, int], list[str]] = Workers(lambda part: differing(slice(*part)))
+    try:
+        workers.ask(parts)
+        for part, _ in parts:
+            paths = workers.take(part)
+            yield from differing(slice(*part)) if paths is None else paths
+    finally:
+        workers.close()
+
+
+def _parts(sizes: Sequence[int]) -> list[tuple[tuple[int, int], int]]:
+    """Cut a list into parts that take about as long as each other; yield where each begins and ends, and its bytes."""
+    parts, begin, weight = [], 0, 0
+    for number, size_bytes in enumerate(sizes, start=1):
+        weight += size_bytes
+        if weight >= _PART_BYTES or number == len(sizes):
+            parts.append(((begin, number), weight))
+            begin, weight = number, 0
+    return parts
 
 
 def _same_content(original: FileTree, before: Entry, slim: FileTree, after: Entry) -> bool:
+    # One byte more than there is: one look at a small file tells that it ends, too.
+    count = min(_CHUNK_BYTES, before.size_bytes + 1)
     with original.open(before) as left, slim.open(after) as right:
         while True:
-            was, now = left.read(_CHUNK_BYTES), right.read(_CHUNK_BYTES)
+            was, now = left.read(count), right.read(count)
             if was != now:
                 return False
-            if not was:
+            if len(was) < count:
                 return True
 
 
