@@ -14,12 +14,12 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from mlbloat import __version__, runtime, verify, workload
 from mlbloat.cache import Cache, NoCache, open_store
-from mlbloat.image import load, squash
+from mlbloat.image import checked_beside, load, squash
 from mlbloat.model.filetree import Entry, Kind
 from mlbloat.model.image import Image
 from mlbloat.model.use import Level
@@ -61,10 +61,12 @@ def measure(options: argparse.Namespace, method: Method, cache: Cache) -> tuple[
     peers: Figures = {}
     for name in ("original", "slim"):
         (space / name).mkdir()
+    beside = ExitStack()
     try:
         with _timed(figures, "read the original"):
             image = load(options.image, space / "original", cache=cache, verified=True)
             tree = squash(image)
+            beside.enter_context(checked_beside(image))
         with _timed(figures, "read package databases"):
             inventory = known_inventory(tree, cache)
         with _timed(figures, "follow and mark"):
@@ -76,6 +78,7 @@ def measure(options: argparse.Namespace, method: Method, cache: Cache) -> tuple[
             plan = make_plan(image, tree, marks, Level.SAFE, inventory=inventory)
         with _timed(figures, "write"):
             written = write(image, plan, space / "layout", method=method)
+            beside.close()  # so that its processor time is counted
         with _timed(figures, "read the slim image"):
             slim = load(f"oci-dir:{written.directory}", space / "slim", cache=NoCache())
             slim_tree = squash(slim)
@@ -90,6 +93,7 @@ def measure(options: argparse.Namespace, method: Method, cache: Cache) -> tuple[
                 _compress(image, plan, method, cores)
         return figures, peers, written.tar_bytes
     finally:
+        beside.close()
         runtime.remove_tree(space)
 
 

@@ -1,9 +1,11 @@
 """A slim image is there as a whole or not at all: full disks, size limits, engines that refuse, Ctrl-C."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from mlbloat import pipeline
-from mlbloat.errors import PublishError
+from mlbloat.errors import BadImageError, PublishError
 from mlbloat.pipeline import Request
+from mlbloat.runtime import workers
 from mlbloat.slim import SlimOptions
 from tests.support import engines, images, runnable
 
@@ -96,6 +99,31 @@ def test_a_way_back_that_cannot_be_written_keeps_the_slim_image_from_being_publi
     with pytest.raises(PublishError, match="No space left on device"):
         pipeline.slim(Request(reference=str(archive)), f"oci-archive:{tmp_path}/slim.tar", wanted=wanted)
     assert not (tmp_path / "slim.tar").exists()
+
+
+def test_a_layer_that_is_another_than_the_cache_knows_is_found_beside_and_publishes_nothing(
+    archive: Path, space: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_LEAST_TO_START", 1)
+    monkeypatch.setattr(workers, "_can_fork", lambda: True)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr("tempfile.tempdir", str(space))
+    request = Request(reference=str(archive), cache=tmp_path / "cache")
+    places = [f"oci-dir:{tmp_path}/{name}" for name in ("first", "second", "third")]
+    digests = [pipeline.slim(request, place).report.slim for place in places[:2]]
+    assert digests[0] is not None and digests[1] is not None
+    assert digests[0].digest == digests[1].digest
+    with tarfile.open(archive) as tar:
+        layer = max(tar, key=lambda member: member.size)
+    with archive.open("r+b") as file:
+        file.seek(layer.offset_data + layer.size // 2)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 1]))
+    with pytest.raises(BadImageError, match="pull or save the image again"):
+        pipeline.slim(request, places[2])
+    assert not (tmp_path / "third").exists()
+    assert not multiprocessing.active_children()
 
 
 @pytest.mark.engine

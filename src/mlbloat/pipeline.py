@@ -7,6 +7,7 @@ workload ─── trace ──▶ [RunRecord] ── uses_of ──▶ [Use] �
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from mlbloat import slim as slimming
 from mlbloat import verify as verification
 from mlbloat.cache import Cache, NoCache
 from mlbloat.errors import UsageError
-from mlbloat.image import Located, find, squash
+from mlbloat.image import Located, checked_beside, find, squash
 from mlbloat.known import KnownReport
 from mlbloat.model.container import Outcome
 from mlbloat.model.difference import Difference
@@ -79,6 +80,8 @@ class _Analysis:
     records: tuple[RunRecord, ...]
     marks: tuple[Mark, ...]
     evidence: Evidence
+    beside: ExitStack
+    """Closing it ends what checks the layers meanwhile."""
 
 
 def scan(request: Request, talk: Talk = SILENCE) -> Report:
@@ -103,9 +106,9 @@ def slim(
     ]
     slimming.check_destinations(places, source=request.reference)
     wanted = replace(wanted, method=wanted.method or slimming.usual_method(places))
-    with workspace(request) as (space, cache):
+    with workspace(request) as (space, cache), ExitStack() as beside:
         asked = _ask(request, space, cache, talk, verified=True)
-        analysis = _analyse(request, asked, cache, talk)
+        analysis = _analyse(request, asked, cache, talk, beside)
         original = analysis.subject
         places = [slimming.settled(place, original.image.reference) for place in places]
         slimming.check_apart(places)  # again: a bare tag may turn out to be the other one
@@ -136,11 +139,7 @@ def slim(
 
 
 def _prove(
-    request: Request,
-    wanted: slimming.SlimOptions,
-    analysis: _Analysis,
-    missed: tuple[Use, ...],
-    talk: Talk,
+    request: Request, wanted: slimming.SlimOptions, analysis: _Analysis, missed: tuple[Use, ...], talk: Talk
 ) -> proving.Proof:
     """Plan, write, read again, compare, run; what is published is what was read again."""
     original, records = analysis.subject, analysis.records
@@ -157,6 +156,7 @@ def _prove(
         )
         labels = proving.labels(original.image, tree, records, request.keep) if wanted.labels else {}
         written = slimming.write(original.image, plan, space / "layout", method=wanted.method, labels=labels)
+    analysis.beside.close()  # nothing goes on beside a run
     slimmed = _open(_layout(request, written.directory), space / "slim", NoCache(), talk)
     verdict = _verdict(request, original, slimmed, records, proving.planned(tree, plan, labels), talk)
     return proving.Proof(plan, written, slimmed.tree, verdict)
@@ -270,13 +270,15 @@ def _open(request: Request, space: Path, cache: Cache, talk: Talk, *, verified: 
     return _read(request, _find(request, space, cache, talk, verified=verified), cache, talk)
 
 
-def _analyse(request: Request, asked: _Asked, cache: Cache, talk: Talk) -> _Analysis:
+def _analyse(request: Request, asked: _Asked, cache: Cache, talk: Talk, beside: ExitStack | None = None) -> _Analysis:
     subject, records = _read(request, asked.located, cache, talk), asked.records
     tree, config, workload = subject.tree, subject.image.config, request.workload
     with talk.stage("reading package databases"):
         inventory = known_inventory(tree, cache)
     if not records and workload.profile:
         records = _trace(request, subject, talk)
+    if beside:  # nearly all of the layers will be read
+        beside.enter_context(checked_beside(subject.image))
     with talk.stage("following what the used files need"):
         marks = _marks(request, subject, inventory, records)
     runs = metrics.run_reports(((record, tracing.uses_of((record,), tree, config)) for record in records), tree)
@@ -291,7 +293,7 @@ def _analyse(request: Request, asked: _Asked, cache: Cache, talk: Talk) -> _Anal
             *flags.growth(runs),
         ),
     )
-    return _Analysis(subject, inventory, records, marks, evidence)
+    return _Analysis(subject, inventory, records, marks, evidence, beside or ExitStack())
 
 
 def _marks(

@@ -25,6 +25,7 @@ from mlbloat.image import (
     registry,
 )
 from mlbloat.image.assemble import assemble
+from mlbloat.image.beside import checked_beside
 from mlbloat.image.documents import decode_config, digest_of
 from mlbloat.image.meter import Meter, Progress
 from mlbloat.image.squash import squash
@@ -34,7 +35,18 @@ from mlbloat.image.unpack import FIRST_BYTES
 from mlbloat.model.image import Image
 from mlbloat.tarstream import LIMIT_NAMES, Budget, Limits
 
-__all__ = ["LIMIT_NAMES", "SOURCES", "Limits", "Located", "Progress", "Source", "find", "load", "squash"]
+__all__ = [
+    "LIMIT_NAMES",
+    "SOURCES",
+    "Limits",
+    "Located",
+    "Progress",
+    "Source",
+    "checked_beside",
+    "find",
+    "load",
+    "squash",
+]
 
 
 class Source(Protocol):

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from mlbloat.image.alone import alone
 from mlbloat.image.meter import Meter
+from mlbloat.image.ondemand import RemoteBlob
 from mlbloat.image.unpack import decoder_of, unpack
 from mlbloat.model.digest import Digest
 from mlbloat.model.filetree import Entry
@@ -46,6 +47,10 @@ class BlobLayer:
 
     def compressed(self) -> bool:
         return not self.trusted and decoder_of(self.blob) is not None
+
+    def waits(self) -> bool:
+        """Tell whether the first that asks for a content will have to wait, and not for a download."""
+        return not isinstance(self.blob, RemoteBlob) and self._checked() is None
 
     def unpacked(self) -> TarLayer:
         """Return the uncompressed tar; its digests were compared, now or by whom asked first."""

@@ -89,16 +89,19 @@ class Workers(Generic[Question, Answer]):
             self._forget(copy)
 
     def _hand_out(self) -> None:
-        for copy in tuple(self._copies.values()):
-            while self._queue and len(copy.batches) < _BATCHES_AHEAD and copy.pipe.fileno() in self._copies:
-                batch = self._next_batch()
-                copy.batches.append(batch)
-                self._asked.update(dict.fromkeys(batch, copy.pipe.fileno()))
-                try:
-                    copy.pipe.send(batch)
-                except OSError:
-                    self._forget(copy)
-                    break
+        """Give every copy something to do before one has something more."""
+        for most in range(1, _BATCHES_AHEAD + 1):
+            for copy in tuple(self._copies.values()):
+                if self._queue and len(copy.batches) < most:
+                    self._send(copy, self._next_batch())
+
+    def _send(self, copy: "_Copy[Question, Answer]", batch: list[Question]) -> None:
+        copy.batches.append(batch)
+        self._asked.update(dict.fromkeys(batch, copy.pipe.fileno()))
+        try:
+            copy.pipe.send(batch)
+        except OSError:
+            self._forget(copy)
 
     def _next_batch(self) -> list[Question]:
         batch: list[Question] = []
