@@ -8,6 +8,8 @@ recorded here. `MLBLOAT_TRIVY` names that scanner (tests/support/trivy.py).
 
 import json
 import os
+import shutil
+import stat
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -16,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from mlbloat import pipeline, workload
 from mlbloat.image import load, squash
@@ -30,7 +34,7 @@ from mlbloat.slim.dockerfile import TOOL_IMAGE
 from mlbloat.verify import compare
 from tests.slim.stacks import image_of, merged
 from tests.slim.test_docker import programs
-from tests.support import distribution, engines, syft, trivy
+from tests.support import distribution, engines, hadolint, otherreader, syft, trivy
 from tests.support.held import Held
 from tests.support.timeless import timeless
 
@@ -49,6 +53,7 @@ class Slim:
     context: Path
     """Where its Dockerfiles lie."""
     report: Report
+    sbom: str
 
     @property
     def short(self) -> str:
@@ -69,10 +74,10 @@ def _asked(name: str) -> Request:
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def slim(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Slim:
+def slim(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slim]:
     """Slim an image once for all destinations, with all that is written beside it."""
     asked, space = _asked(request.param), tmp_path_factory.mktemp("slim")
-    options = SlimOptions(dockerfile="Dockerfile", advice=True, restore=f"oci-dir:{space}/whole")
+    options = SlimOptions(dockerfile="Dockerfile", advice=True, sbom=True, restore=f"oci-dir:{space}/whole")
     result = pipeline.slim(asked, f"oci-dir:{space}/layout", wanted=options)
     assert result.failure == ""
     context = space / "context"
@@ -80,7 +85,8 @@ def slim(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     for name, text in {**result.dockerfile, "Dockerfile.lean": result.advice}.items():
         (context / name).write_bytes(text.encode("utf-8", "surrogateescape"))
     assert result.report.slim is not None
-    return Slim(request.param, asked, space / "layout", context, result.report)
+    yield Slim(request.param, asked, space / "layout", context, result.report, result.sbom)
+    shutil.rmtree(space)  # the next image may need the space
 
 
 def _assert_runs(held: Held, asked: Workload) -> None:
@@ -109,6 +115,14 @@ def test_a_registry_holds_the_same_image_and_takes_it_once(slim: Slim, tmp_path:
         copy = ("copy", "--quiet", "--src-tls-verify=false", f"docker://{place.tag}", f"oci:{tmp_path}/copy:slim")
         subprocess.run((engines.program("skopeo"), *copy), check=True, capture_output=True)
         assert load(f"oci-dir:{tmp_path}/copy", tmp_path / "copied").digest == slim.report.slim.digest
+        for read in ("pulled", "copy", "copied"):
+            shutil.rmtree(tmp_path / read)
+        held = Held("docker", place.tag)
+        subprocess.run((engines.program("docker"), "pull", "--quiet", held.tag), check=True, capture_output=True)
+        try:
+            _assert_runs(held, slim.asked.workload)
+        finally:
+            held.remove()
 
 
 @pytest.mark.parametrize("scheme", ["docker-archive", "oci-archive"])
@@ -146,10 +160,52 @@ def test_scanners_list_exactly_what_is_left(slim: Slim, tmp_path: Path, scanner:
     assert (found - left, left - found) == (set(), set())
 
 
+def test_the_bill_names_the_packages_that_are_left_and_meets_its_schema(slim: Slim, tmp_path: Path) -> None:
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(slim.sbom) is None
+    left = take_inventory(squash(load(f"oci-dir:{slim.layout}", tmp_path / "read"))).packages
+    bill = json.loads(slim.sbom)["components"]
+    named = [(each["name"], each["version"]) for each in bill if each["type"] == "library"]
+    assert sorted(named) == sorted((package.name, package.version) for package in left)
+
+
 def test_the_image_that_has_everything_back_is_the_original(slim: Slim) -> None:
     runs = Workload(verify=slim.asked.workload.verify)
     verdict = pipeline.verify(replace(slim.asked, workload=runs), f"oci-dir:{slim.layout.parent}/whole")
     assert (verdict.passed, verdict.differences) == (True, ())
+
+
+@pytest.mark.parametrize("keep", [Level.SAFE, Level.TRACED])
+@pytest.mark.parametrize("name", NAMES)
+def test_another_reader_finds_the_original_less_files_and_it_prints_the_same(
+    name: str, keep: Level, tmp_path: Path
+) -> None:
+    whole = _asked(name)
+    if keep is Level.TRACED:  # it does what was profiled, and no more
+        runs = Workload(profile=(*whole.workload.profile, *whole.workload.verify))
+        whole = replace(whole, workload=runs, profiles=())
+    asked = replace(whole, keep=keep)
+    result = pipeline.slim(asked, f"oci-dir:{tmp_path}/layout", wanted=SlimOptions(cut_metadata=False))
+    assert result.failure == ""
+    slim = otherreader.unpacked(f"oci:{tmp_path}/layout", tmp_path / "slim")
+    original = otherreader.unpacked(f"docker-daemon:{name}", tmp_path / "original")
+    after = otherreader.read(slim)
+    assert after == otherreader.read(original, after)
+    before = otherreader.kinds(original)
+    gone = before.keys() - after.keys()
+    # Only directories that held nothing but files that are gone go with them.
+    folders = {path for path in gone if stat.S_ISDIR(before[path])}
+    assert folders <= {path.rpartition("/")[0] for path in gone}
+    assert {before[path] for path in gone - folders} <= {stat.S_IFREG}
+    for tree in ("original", "slim"):
+        shutil.rmtree(tmp_path / tree)
+    ours, theirs = Held("docker", f"{TAG}:{_short(name)}-{keep.label}"), Held("docker", name)
+    publish(tmp_path / "layout", parse_destination(f"docker:{ours.tag}"))
+    try:
+        for run in (*asked.workload.profile, *asked.workload.verify):
+            if "stdout" in run.expect.same:
+                assert ours.output(run).stdout == theirs.output(run).stdout != b"", run.name
+    finally:
+        ours.remove()
 
 
 @pytest.fixture
@@ -165,6 +221,12 @@ def _build(slim: Slim, held: Held, file: str) -> None:
     context = ("--file", slim.context / file, slim.context)
     done = subprocess.run((*command, *context), capture_output=True, text=True, env=buildless)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.parametrize("file", ["Dockerfile", "Dockerfile.lean"])
+def test_hadolint_has_nothing_to_say(slim: Slim, file: str) -> None:
+    text = (slim.context / file).read_bytes().decode("utf-8", "surrogateescape")
+    assert hadolint.said(text) == (0, "")
 
 
 def test_the_dockerfile_builds_the_slim_tree(slim: Slim, built: Held, tmp_path: Path) -> None:

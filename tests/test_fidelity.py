@@ -4,10 +4,8 @@ The probe does what SlimToolkit, mint and BLAFS were seen to get wrong: look-ups
 that begin alike, directories that are only listed or only exist, hard links, modes and owners, files that runs write.
 """
 
-import hashlib
 import os
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -21,6 +19,7 @@ from mlbloat.slim import SlimOptions
 from mlbloat.slim.compress import Method
 from tests.support import engines, images, sandbox
 from tests.support.images import Device, Fifo, Member, Members, Value
+from tests.support.otherreader import read, unpacked
 from tests.support.trees import Hard, Link
 
 PROBE = """#!/bin/sh
@@ -126,38 +125,6 @@ def test_the_probe_prints_byte_for_byte_what_it_prints_on_the_original(
     assert all(slim[path].size_bytes for path in slim if path.startswith("/app/plugins/"))
 
 
-def unpacked(reference: Path, directory: Path) -> Path:
-    """Unpack with tools that share nothing with ours."""
-    directory.mkdir()
-    copy = (engines.program("skopeo"), "copy", "--quiet", f"oci-archive:{reference}", f"oci:{directory}/oci:v1")
-    unpack = (engines.program("umoci"), "unpack", "--image", f"{directory}/oci:v1", f"{directory}/bundle")
-    for command in (copy, unpack):
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-    return directory / "bundle" / "rootfs"
-
-
-def read(root: Path) -> dict[str, tuple[object, ...]]:
-    """Everything that a process could see of a tree, path by path."""
-    first: dict[int, str] = {}
-    return {"/" + str(path.relative_to(root)): seen(path, first) for path in sorted(root.rglob("*"))}
-
-
-def seen(path: Path, first: dict[int, str]) -> tuple[object, ...]:
-    status = path.lstat()
-    kind = stat.S_IFMT(status.st_mode)
-    content: object = None
-    if kind == stat.S_IFREG:
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-    elif kind == stat.S_IFLNK:
-        content = str(path.readlink())
-    linked = first.setdefault(status.st_ino, path.name) if kind != stat.S_IFDIR else ""
-    names = sorted(os.listxattr(path, follow_symlinks=False))
-    xattrs = [(name, os.getxattr(path, name, follow_symlinks=False)) for name in names]
-    owner = (status.st_uid, status.st_gid)
-    return kind, stat.S_IMODE(status.st_mode), owner, int(status.st_mtime), status.st_rdev, linked, content, xattrs
-
-
 @pytest.mark.engine
 @pytest.mark.parametrize(
     "options",
@@ -170,7 +137,9 @@ def test_skopeo_and_umoci_read_the_original_less_files(tmp_path: Path, options: 
     keep = Workload(keep=("/odd/set-id", "/odd/two*", "/odd/long*", "/odd/empty", "/odd/zero"))
     asked = Request(reference=str(archive), workload=keep)
     assert pipeline.slim(asked, f"oci-archive:{tmp_path}/slim.tar", wanted=options).failure == ""
-    before, after = (read(unpacked(tmp_path / f"{name}.tar", tmp_path / name)) for name in ("original", "slim"))
+    before, after = (
+        read(unpacked(f"oci-archive:{tmp_path}/{name}.tar", tmp_path / name)) for name in ("original", "slim")
+    )
     gone = before.keys() - after.keys()
     assert {path: after[path] for path in after} == {path: before[path] for path in after}
     assert {"/odd/gone", "/usr/share/never"} <= gone

@@ -73,3 +73,24 @@ def test_an_error_while_feeding_ends_the_program(tmp_path: Path) -> None:
         fed(python(f"{text}{str(file)!r}); time.sleep(60)"), chunks())
     with pytest.raises(ProcessLookupError):
         os.kill(int(file.read_text()), 0)
+
+
+def test_temporary_files_of_a_program_that_is_ended_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    text = "import os, sys; open(os.environ['TMPDIR'] + '/whole', 'wb').write(sys.stdin.buffer.read(1)); print(1)"
+    wait = "sys.stdout.close(); sys.stdin.buffer.read()"
+    seen: list[Path] = []
+
+    def chunks() -> Iterator[bytes]:
+        yield b"x"
+        deadline = time.monotonic() + 60
+        while not seen and time.monotonic() < deadline:
+            seen.extend(tmp_path.glob("*/whole"))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fed(python(f"{text}; {wait}"), chunks())
+    assert seen
+    assert list(tmp_path.iterdir()) == []

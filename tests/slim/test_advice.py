@@ -3,7 +3,6 @@
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from mlbloat.model.report import Finding
 from mlbloat.packages import take_inventory
 from mlbloat.slim import lean_dockerfile
 from tests.slim.stacks import image_of, merged
-from tests.support import engines
+from tests.support import hadolint
 from tests.support.images import Member, Members
 
 SITE = "/opt/venv/lib/python3.11/site-packages"
@@ -168,10 +167,7 @@ def test_hadolint_has_nothing_to_say_of_the_advice(tmp_path: Path) -> None:
     text, _ = advised(
         tmp_path, {**dict(DEBIAN), **dict(PYTHON)}, "/usr/bin/used", config={"User": "7", "Env": ["A=b c"]}
     )
-    beside = Path(sys.executable).with_name("hadolint")
-    program = str(beside) if beside.exists() else engines.program("hadolint")
-    done = subprocess.run((program, "--no-color", "-"), input=text, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "")
+    assert hadolint.said(text) == (0, "")
 
 
 def test_a_package_goes_with_configuration_that_is_kept_and_stays_with_one_that_is_used(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from docker import APIClient
 
 from mlbloat import pipeline
 from mlbloat.errors import PublishError
@@ -46,10 +47,10 @@ OWN = {"mlbloat.test": str(os.getpid())}
 LABEL = f"mlbloat.test={os.getpid()}"
 
 
-def docker(*arguments: str | Path) -> str:
-    done = subprocess.run(("docker", *map(str, arguments)), capture_output=True, text=True)
+def docker(*arguments: str | Path, content: bytes | None = None) -> str:
+    done = subprocess.run(("docker", *map(str, arguments)), capture_output=True, input=content)
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done.stdout.decode()
 
 
 @pytest.fixture(autouse=True)
@@ -129,6 +130,25 @@ def test_a_load_that_breaks_off_moves_no_tag(
     with pytest.raises((KeyboardInterrupt, PublishError)):
         publish(second.directory, destination)
     assert docker("inspect", "--format", "{{.Id}}", f"{NAME}:slim").strip() == first.id
+
+
+def test_an_interrupt_while_docker_works_on_what_it_was_sent_moves_no_tag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    destination = parse_destination(f"docker:{NAME}:slim")
+    first, second = slim_hello(tmp_path / "1", "first\n"), slim_hello(tmp_path / "2", "second\n")
+    publish(first.directory, destination)
+
+    def until_it_has_all(self: APIClient, archive: Iterator[bytes]) -> Iterator[object]:
+        docker("load", content=b"".join(archive))  # the engine does not hear that nobody waits any more
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(APIClient, "load_image", until_it_has_all)
+    with pytest.raises(KeyboardInterrupt):
+        publish(second.directory, destination)
+    assert docker("inspect", "--format", "{{.Id}}", f"{NAME}:slim").strip() == first.id
+    assert docker("rmi", second.id)
 
 
 def programs() -> dict[str, Member]:

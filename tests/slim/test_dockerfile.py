@@ -1,8 +1,6 @@
 """The text of a slimmed Dockerfile; tests/slim/test_docker.py builds it."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from mlbloat.slim.dockerfile import removed_list
 from tests.slim.installed import LAYER
 from tests.slim.stacks import image_of, marks_keeping, merged
 from tests.slim.test_databases import cut
-from tests.support import engines, images
+from tests.support import hadolint, images
 from tests.support.elf import elf_file
 from tests.support.images import Member, Members
 from tests.support.trees import Link
@@ -227,7 +225,4 @@ def test_hadolint_has_nothing_to_say(tmp_path: Path, own_tools: bool) -> None:
     plan = cut(image)
     made = slimmed_dockerfile(image, squash(image), plan, base="app:1", list_name="Dockerfile.removed")
     assert 'ADD ["Dockerfile.databases.tar"' in made.text
-    beside = Path(sys.executable).with_name("hadolint")
-    program = str(beside) if beside.exists() else engines.program("hadolint")
-    done = subprocess.run((program, "--no-color", "-"), input=made.text, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "")
+    assert hadolint.said(made.text) == (0, "")

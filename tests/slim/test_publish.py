@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from docker.errors import DockerException
+from docker.errors import DockerException, ImageNotFound
 
 from mlbloat.errors import PublishError
 from mlbloat.image import load, squash
@@ -137,15 +137,17 @@ class Engine:
 
     def __init__(self, messages: list[dict[str, str]], loaded: str) -> None:
         self.messages, self.loaded, self.received = messages, loaded, b""
-        self.api, self.images = self, self
-        self.id = loaded
+        self.api = self
+        self.tagged: list[tuple[str, str, str]] = []
 
     def load_image(self, chunks: Iterator[bytes]) -> list[dict[str, str]]:
         self.received = b"".join(chunks)
         return self.messages
 
-    def get(self, tag: str) -> "Engine":
-        return self
+    def tag(self, image: str, repository: str, tag: str) -> None:
+        if image != self.loaded:
+            raise ImageNotFound(image)
+        self.tagged.append((image, repository, tag))
 
     def ping(self) -> bool:
         return True
@@ -154,14 +156,18 @@ class Engine:
         pass
 
 
-def test_an_engine_gets_an_archive_and_must_hold_that_image_afterwards(
-    slim: SlimImage, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("named_by", ["id", "digest"])  # containerd's store takes the second
+def test_an_engine_gets_an_archive_without_a_name_and_the_name_when_it_has_the_image(
+    slim: SlimImage, monkeypatch: pytest.MonkeyPatch, named_by: str
 ) -> None:
-    engine = Engine([{"stream": "Loaded image: app:v1"}], str(slim.id))
+    loaded = str(getattr(slim, named_by))
+    engine = Engine([{"stream": f"Loaded image ID: {loaded}"}], loaded)
     monkeypatch.setattr("docker.DockerClient.from_env", lambda **_: engine)
-    assert send(slim, "docker:app:v1") == "docker:app:v1"
+    assert send(slim, "docker:localhost:5000/app:v1") == "docker:localhost:5000/app:v1"
     with tarfile.open(fileobj=io.BytesIO(engine.received)) as tar:
         assert "manifest.json" in tar.getnames()
+    assert b"app:v1" not in engine.received
+    assert engine.tagged == [(loaded, "localhost:5000/app", "v1")]
 
 
 @pytest.mark.parametrize(
@@ -172,7 +178,7 @@ def test_an_engine_gets_an_archive_and_must_hold_that_image_afterwards(
             "",
             "cannot load app:v1 into docker: no space left; see its log, and its disk space",
         ),
-        ([], "sha256:" + "0" * 64, "it holds another image there .sha256:0+.; try again"),
+        ([], "sha256:" + "0" * 64, "it took the archive and has no such image; try again"),
     ],
 )
 def test_an_engine_that_did_not_take_it_is_an_error(

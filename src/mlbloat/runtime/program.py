@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import BinaryIO
 
 from mlbloat.model.plain import plain
@@ -64,13 +65,14 @@ def _started(words: Sequence[str], stdin: int | None) -> "Iterator[tuple[subproc
     program = find(words[0])
     if program is None:
         raise ProgramError(f"{words[0]} is not installed")
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as said, _scratch() as environment:
         try:
             process = subprocess.Popen(
                 [program, *words[1:]],
                 stdin=subprocess.DEVNULL if stdin is None else stdin,
                 stdout=subprocess.PIPE,
                 stderr=said,
+                env=environment,
             )
         except OSError as error:
             raise ProgramError(f"{program} does not start: {error.strerror}") from None
@@ -83,6 +85,24 @@ def _started(words: Sequence[str], stdin: int | None) -> "Iterator[tuple[subproc
                     raise
         finally:
             _end(process)
+
+
+@contextlib.contextmanager
+def _scratch() -> "Iterator[dict[str, str]]":
+    """Give an environment whose TMPDIR goes with the program: podman leaves whole images there when it is ended.
+
+    Without a TMPDIR it takes /var/tmp, which is on a disk where /tmp may be in memory. Where a user has no runtime
+    directory it keeps what has to last in TMPDIR, too, so that this must stay.
+    https://docs.podman.io/en/latest/markdown/podman-load.1.html
+    """
+    user = os.geteuid()
+    if user and not os.environ.get("XDG_RUNTIME_DIR") and not Path(f"/run/user/{user}").is_dir():
+        yield {**os.environ}
+        return
+    usual = "/var/tmp" if os.access("/var/tmp", os.W_OK | os.X_OK) else None
+    place = None if os.environ.get("TMPDIR") else usual
+    with tempfile.TemporaryDirectory(prefix="mlbloat-", dir=place, ignore_cleanup_errors=True) as directory:
+        yield {**os.environ, "TMPDIR": directory}
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

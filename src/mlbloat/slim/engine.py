@@ -3,8 +3,8 @@
 https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image/operation/ImageLoad
 """
 
-from collections.abc import Container, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from mlbloat.errors import PublishError
@@ -22,20 +22,27 @@ def check(tag: str) -> None:
         client.ping()
 
 
-def load(archive: Iterator[bytes], tag: str, expected: Container[str]) -> None:
-    """Stream an archive into the engine, and make sure that the tag then names an image of an expected id.
+def load(archive: Iterator[bytes], tag: str, ids: Iterable[str]) -> None:
+    """Stream an archive that names no tag into the engine, and give the image, under one of its ids, the tag.
 
-    The engine sets the tag last, after every layer's digest was right; a broken stream leaves it where it was.
+    The engine goes on with an archive that it has in full when its client is gone: were the tag in there, it would move
+    after an interrupt. So the most that is left then is an image without a name, as `docker image prune` takes away.
     """
+    from docker.errors import ImageNotFound
+    from docker.utils import parse_repository_tag
+
+    repository, version = parse_repository_tag(tag)
     with _client(tag, _LOAD_SECONDS) as client:
         for message in client.api.load_image(archive):
             if "error" in message:
                 raise PublishError(
                     f"cannot load {tag} into docker: {_line(message['error'])}; see its log, and its disk space"
                 )
-        held = str(client.images.get(tag).id)
-    if held not in expected:
-        raise PublishError(f"cannot load {tag} into docker: it holds another image there ({held}); try again")
+        for each in ids:
+            with suppress(ImageNotFound):
+                client.api.tag(each, repository, version)
+                return
+    raise PublishError(f"cannot load {tag} into docker: it took the archive and has no such image; try again")
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def publish(layout: Path, destination: Destination) -> str:
         elif destination.scheme == "podman":
             podman.load(archive(_oci_files(layout, destination.tag)), destination.tag, _ids(layout))
         elif destination.path is None:
-            engine.load(archive(_docker_files(layout, destination.tag), mtime=_epoch()), destination.tag, _ids(layout))
+            engine.load(archive(_docker_files(layout, ""), mtime=_epoch()), destination.tag, _ids(layout))
         elif destination.scheme == "oci-dir":
             _copy(layout, destination.path)
         else:
