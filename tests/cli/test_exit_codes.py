@@ -347,6 +347,30 @@ def test_a_signal_unwinds_once_and_a_second_one_does_not_cut_it_short(name: str)
     ]
 
 
+_ENDED = """
+import atexit, os, sys
+from mlbloat import cli, pipeline
+from mlbloat.errors import MlbloatError
+class Noisy:
+    def __del__(self):
+        os.write(2, b"given back\\n")
+def scan(request, talk):
+    sys.modules["__main__"].kept = Noisy()
+    print("said", end="")
+    raise MlbloatError("cannot; do")
+atexit.register(lambda: os.write(2, b"at exit\\n"))
+pipeline.scan = scan
+sys.argv = ["mlbloat", "scan", "docker:a"]
+cli.main()
+"""
+
+
+def test_the_end_says_all_and_gives_nothing_back() -> None:
+    ended = subprocess.run([sys.executable, "-c", _ENDED], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (1, "said")
+    assert ended.stderr.splitlines() == ["mlbloat: cannot; do", "at exit"]
+
+
 _INTERRUPTED_EARLY = """
 import os, signal, sys
 class Interrupting:

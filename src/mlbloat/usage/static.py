@@ -97,4 +97,7 @@ def _without_collection() -> Iterator[None]:
         yield
     finally:
         if before:
+            # Into the oldest generation as they are: enabled with all of them in the youngest, it looks through them.
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()
