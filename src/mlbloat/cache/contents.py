@@ -7,7 +7,7 @@ unpacked again for a few kilobytes.
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from mlbloat.cache.facts import Facts
@@ -45,5 +45,5 @@ class _Contents:
 def remembered(tree: FileTree, cache: Cache) -> Iterator[FileTree]:
     """Give the tree as one whose small contents come from the cache, and go there when the block ends well."""
     known = Facts(cache, KIND, bytes)
-    yield replace(tree, contents=_Contents(tree, known))
+    yield tree.with_contents(_Contents(tree, known))
     known.save()

@@ -75,7 +75,7 @@ def _libraries(rule: Rule, scene: Scene) -> Iterator[Finding]:
     """A library of one name and major version that two managers brought: most often one of them is never loaded."""
     by_name: dict[tuple[str, str], list[Entry]] = {}
     for entry in scene.files:
-        match = _LIBRARY.fullmatch(entry.name) if ".so" in entry.name and entry.size_bytes >= MIN_COPY_BYTES else None
+        match = _LIBRARY.fullmatch(entry.name) if entry.size_bytes >= MIN_COPY_BYTES and ".so" in entry.path else None
         if match:
             by_name.setdefault((match[1], match[2] or ""), []).append(entry)
     groups: Groups = {}
@@ -98,8 +98,9 @@ def _symbols(rule: Rule, scene: Scene) -> Iterator[Finding]:
     groups: Groups = {}
     sizes: dict[str, int] = {}
     seen: set[tuple[int, int]] = set()
+    entries = scene.tree.entries
     for mark in scene.marks:
-        entry = scene.tree[mark.path]
+        entry = entries[mark.path]
         wanted = mark.file_class is not FileClass.UNUSED and entry.size_bytes >= MIN_SYMBOL_BYTES
         if wanted and entry.inode not in seen and (".so" in entry.name or entry.mode & 0o111):
             seen.add(entry.inode)

@@ -49,7 +49,7 @@ def code_of(tree: FileTree, entry: Entry, cache: Cache) -> DeviceCode:
 def _may_hold(entry: Entry) -> bool:
     """Go by what a file is called: thousands would be opened for nothing."""
     return entry.size_bytes >= _LEAST_BYTES and (
-        ".so" in entry.name or entry.mode & 0o111 != 0 or entry.name.endswith(_EXTENSIONS)
+        entry.mode & 0o111 != 0 or (".so" in entry.path and ".so" in entry.name) or entry.path.endswith(_EXTENSIONS)
     )
 
 

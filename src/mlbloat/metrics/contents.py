@@ -12,6 +12,7 @@ from mlbloat.model.package import Inventory, Package
 from mlbloat.model.use import Level
 
 UNOWNED = "unowned"
+_USED, _REACHABLE = FileClass.USED, FileClass.REACHABLE
 
 
 class Content(msgspec.Struct, frozen=True, gc=False):
@@ -62,15 +63,16 @@ class Sum:
 def contents_of(tree: FileTree, inventory: Inventory, marks: Sequence[Mark]) -> Contents:
     """Return the content of every regular file, by inode."""
     contents: dict[tuple[int, int], Content] = {}
-    entries = tree.entries
+    entries, counted_as, owners_of = tree.entries, inventory.counted_as, inventory.owners
     for mark in marks:
         entry = entries[mark.path]
-        if entry.inode not in contents:
-            name = inventory.counted_as.get(entry.inode, mark.path)
-            owners = inventory.owners.get(name, ())
-            contents[entry.inode] = Content(
+        inode = entry.inode
+        if inode not in contents:
+            name = counted_as.get(inode, mark.path)
+            owners = owners_of.get(name, ())
+            contents[inode] = Content(
                 entry.size_bytes,
-                entry.inode[0],
+                inode[0],
                 name,
                 mark,
                 owners[0] if owners else None,
@@ -81,12 +83,17 @@ def contents_of(tree: FileTree, inventory: Inventory, marks: Sequence[Mark]) -> 
 
 
 def sum_of(contents: Iterable[Content]) -> Sum:
-    sizes = dict.fromkeys(FileClass, 0)
-    files = 0
-    for content in contents:
+    files = used = reachable = unused = 0
+    for content in contents:  # of each file, a dozen times
         files += content.files
-        sizes[content.mark.file_class] += content.size_bytes
-    return Sum(files, sum(sizes.values()), sizes[FileClass.USED], sizes[FileClass.REACHABLE], sizes[FileClass.UNUSED])
+        file_class = content.mark.file_class
+        if file_class is _USED:
+            used += content.size_bytes
+        elif file_class is _REACHABLE:
+            reachable += content.size_bytes
+        else:
+            unused += content.size_bytes
+    return Sum(files, used + reachable + unused, used, reachable, unused)
 
 
 def total(parts: Iterable[Sum]) -> Sum:

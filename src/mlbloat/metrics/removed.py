@@ -16,7 +16,7 @@ from mlbloat.model.use import Level
 MAX_RISKY = 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Sort:
     what: str
     risk: Risk

@@ -5,7 +5,8 @@ carry surrogate escapes, as `os.fsdecode` makes them.
 """
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, ValuesView
+from copy import copy
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -93,15 +94,23 @@ class FileTree(Mapping[str, Entry]):
     layers: tuple[str, ...] = ()
     """Diff IDs, lowest first; empty where layers are not known."""
     _children: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
+    _files: tuple[Entry, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        ordered = dict(sorted(self.entries.items()))
+        ordered = {path: self.entries[path] for path in sorted(self.entries)}
         children: dict[str, list[str]] = {}
         for path in ordered:
             if path != "/":
                 children.setdefault(path.rpartition("/")[0] or "/", []).append(path)
         object.__setattr__(self, "entries", MappingProxyType(ordered))
         object.__setattr__(self, "_children", {path: tuple(below) for path, below in children.items()})
+        object.__setattr__(self, "_files", tuple(entry for entry in ordered.values() if entry.kind is Kind.FILE))
+
+    def with_contents(self, contents: Contents) -> "FileTree":
+        """Return the same tree, read from somewhere else."""
+        other = copy(self)  # with what was made of the entries
+        object.__setattr__(other, "contents", contents)
+        return other
 
     def __getitem__(self, path: str) -> Entry:
         return self.entries[path]
@@ -112,9 +121,12 @@ class FileTree(Mapping[str, Entry]):
     def __len__(self) -> int:
         return len(self.entries)
 
+    def values(self) -> ValuesView[Entry]:
+        return self.entries.values()  # without a look-up of each path
+
     def files(self) -> Iterator[Entry]:
         """Regular files, every name of a hard-linked one."""
-        return (entry for entry in self.entries.values() if entry.kind is Kind.FILE)
+        return iter(self._files)
 
     def children(self, directory: str) -> tuple[str, ...]:
         """Paths directly in a directory, sorted; empty for what is not one."""
