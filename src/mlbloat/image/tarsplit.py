@@ -10,7 +10,7 @@ import os
 import stat
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -24,6 +24,8 @@ from mlbloat.tarstream import Limits, Reader, stream
 
 _GZIP_ERROR = cast(type[Exception], igzip_lib.error)
 _FILE, _SEGMENT = 1, 2
+_SPARSE = b"GNU.sparse."
+_FILE_NAMES = ("utf-8", "surrogateescape")
 _READ_BYTES = 1 << 20
 _MAX_LINE_BYTES = 64 << 20
 MAX_HEADER_BYTES = 1 << 30
@@ -150,24 +152,30 @@ class _Growth:
     before: "array[int]" = field(default_factory=lambda: array("q"))
     names: list[bytes] = field(default_factory=list)
 
-    def add(self, line: _Line) -> bytes:
-        """Take in one line; return the bytes of a segment."""
-        if line.type == _SEGMENT:
-            payload = line.payload or b""
-            if b"GNU.sparse." in payload:
-                raise BrokenSplitError("it holds a sparse file, whose map docker does not keep apart from its content")
-            self.position += len(payload)
-            return payload
-        if line.type != _FILE or line.size < 0:
-            raise BrokenSplitError(f"an entry is of an unknown type ({line.type}) or of a negative size")
-        if line.size:
-            self.starts.append(self.position)
-            self.position += line.size
-            self.contents_bytes += line.size
-            self.ends.append(self.position)
-            self.before.append(self.contents_bytes)
-            self.names.append(line.name_raw if line.name_raw is not None else os.fsencode(line.name))
-        return b""
+    def add(self, lines: Iterable[_Line]) -> bytes:
+        """Take in lines; return the bytes of their segments."""
+        segments: list[bytes] = []
+        position, contents_bytes = self.position, self.contents_bytes
+        for line in lines:
+            if line.type == _SEGMENT:
+                payload = line.payload or b""
+                segments.append(payload)
+                position += len(payload)
+                continue
+            if line.type != _FILE or line.size < 0:
+                raise BrokenSplitError(f"an entry is of an unknown type ({line.type}) or of a negative size")
+            if line.size:
+                self.starts.append(position)
+                position += line.size
+                contents_bytes += line.size
+                self.ends.append(position)
+                self.before.append(contents_bytes)
+                self.names.append(line.name_raw if line.name_raw is not None else line.name.encode(*_FILE_NAMES))
+        self.position, self.contents_bytes = position, contents_bytes
+        joined = b"".join(segments)
+        if _SPARSE in joined and any(_SPARSE in each for each in segments):
+            raise BrokenSplitError("it holds a sparse file, whose map docker does not keep apart from its content")
+        return joined
 
     def check(self, limits: Limits) -> None:
         headers_bytes = self.position - self.contents_bytes
@@ -187,8 +195,7 @@ def read_split(file: Path, *, segments: Path, directory: Path, name: str, limits
     with segments.open("wb") as out:
         for lines in _lines(file):
             try:
-                for line in _DECODER.decode_lines(lines):
-                    out.write(growth.add(line))
+                out.write(growth.add(_DECODER.decode_lines(lines)))
             except (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError) as error:
                 raise BrokenSplitError(str(error)) from None
             growth.check(limits)
