@@ -7,6 +7,7 @@ from mlbloat.model.package import Inventory
 from mlbloat.model.use import Level, Reason, Use
 from mlbloat.usage.python.binary import Strings
 from mlbloat.usage.python.finder import Finder, Place, files_of
+from mlbloat.usage.python.layout import Environment
 from mlbloat.usage.python.modules import EXTENSION, Module, Modules
 
 _LEAST_UNMARKED = 5
@@ -21,6 +22,7 @@ class Extensions:
         self._modules = modules
         self._packages = {package.key: package for package in inventory.packages}
         self._provided = lru_cache(maxsize=1 << 12)(self._names_provided)
+        self._ends = lru_cache(maxsize=1 << 16)(self._names_at_end)
 
     def named(self, place: Place, strings: Strings) -> Iterator[Use]:
         for path in dict.fromkeys(self._linked(place, strings)):
@@ -57,12 +59,10 @@ class Extensions:
             yield from files_of(self._finder.absolute(place, name))
         likely = sorted(self._likely(place)) if strings.tables else []
         for name in likely:
-            if len(name) >= _LEAST_UNMARKED and any(name in table for table in strings.tables):
+            if len(name) >= _LEAST_UNMARKED and _in_any(strings.tables, name):
                 yield from files_of(self._finder.absolute(place, name))
         for name in neighbours:
-            if name in strings.words or (
-                len(name) >= _LEAST_UNMARKED and any(name in table for table in strings.tables)
-            ):
+            if name in strings.words or (len(name) >= _LEAST_UNMARKED and _in_any(strings.tables, name)):
                 module = self._modules.member(place.directory, name, place.version)
                 yield from module.files if module is not None else ()
 
@@ -82,13 +82,17 @@ class Extensions:
         return frozenset(path.partition("/")[0].partition(".")[0] for path in inside)
 
     def _glued(self, place: Place, strings: Strings) -> Iterator[str]:
-        known = self._finder.top_level(place.environments)
         for run in sorted(strings.glued):
             parts = run.split(".")
             for number, part in enumerate(parts[:-1]):
-                for length in range(1, min(len(part), _LONGEST_NAME) + 1):
-                    if part[-length:] in known:
-                        yield from self._walk(place, part[-length:], parts[number + 1 :])
+                for name in self._ends(place.environments, part):
+                    yield from self._walk(place, name, parts[number + 1 :])
+
+    def _names_at_end(self, environments: tuple[Environment, ...], part: str) -> tuple[str, ...]:
+        """Return the top-level names that a run of name characters may end with, the shortest first."""
+        known = self._finder.top_level(environments)
+        ends = (part[-length:] for length in range(1, min(len(part), _LONGEST_NAME) + 1))
+        return tuple(end for end in ends if end in known)
 
     def _walk(self, place: Place, top: str, parts: list[str]) -> Iterator[str]:
         """Follow names from a top-level package; the last may have a neighbour's characters at its end."""
@@ -105,6 +109,10 @@ class Extensions:
                 for length in range(2, min(len(part), _LONGEST_NAME)):
                     glued = self._modules.member(directory, part[:length], place.version)
                     yield from glued.files if glued is not None else ()
+
+
+def _in_any(tables: tuple[str, ...], name: str) -> bool:
+    return True in [name in table for table in tables]  # most often one: a generator takes longer than the search
 
 
 def _hides_names(strings: Strings) -> bool:

@@ -13,6 +13,8 @@ from mlbloat.usage.python.layout import Environment, Layout
 from mlbloat.usage.python.modules import Module, Modules, Resolution
 
 _MEMORY = 1 << 18
+_PLACES = 1 << 10
+"""A file is placed some times in a row."""
 _VENDORED = re.compile(r"_?vendor(?:ed)?|_?third_?party|_?externs?")
 """Names of directories that packages put on sys.path themselves, with copies of their requirements."""
 
@@ -57,11 +59,12 @@ class Finder:
         self._scope = lru_cache(maxsize=_MEMORY)(self._scope_of)
         self._vendored = lru_cache(maxsize=_MEMORY)(self._vendored_in)
         self._directories: dict[str, list[str]] = {}
+        self.place = lru_cache(maxsize=_PLACES)(self._place)
+        """`place(path)`, `place(path, environments)`: where a file is, which may name its interpreter itself."""
         self.top_level = lru_cache(maxsize=256)(self._top_level)
         """`top_level(environments)`: names of the modules and packages that they hold."""
 
-    def place(self, path: str, environments: tuple[Environment, ...] = ()) -> Place:
-        """Place a file; `environments` where it names its interpreter itself."""
+    def _place(self, path: str, environments: tuple[Environment, ...] = ()) -> Place:
         directory, _, name = path.rpartition("/")
         scope = self._scope(directory or "/", environments, name.startswith("__init__."))
         return replace(scope, path=path)
@@ -126,7 +129,7 @@ class Finder:
             directory = posixpath.dirname(directory)
         if not name:
             return Resolution(Module(self.start_of(directory, place.version), directory), 0)
-        return self._modules.descend(directory, name.split("."), place.version)
+        return self._modules.descend(directory, name, place.version)
 
     def start_of(self, directory: str, version: str) -> tuple[str, ...]:
         """Return the files that run when a package is imported."""

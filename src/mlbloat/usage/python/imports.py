@@ -51,7 +51,7 @@ class Imports:
         """Find a name in directories of the package itself, which it may put on the search path or not."""
         # A program inside a package has its own directory first; that only says something about an unknown name.
         for directory in (*place.vendored, place.directory) if alone else place.vendored:
-            yield self._modules.descend(directory, name.split("."), place.version)
+            yield self._modules.descend(directory, name, place.version)
 
     def relative(self, place: Place, name: str, level: Level) -> Iterator[Use]:
         """Yield the module of a name such as `..package.module`."""

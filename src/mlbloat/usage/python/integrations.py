@@ -25,6 +25,7 @@ _SEEDS = frozenset({"pip", "setuptools", "wheel"})
 https://virtualenv.pypa.io/en/stable/explanation.html#seeders, https://peps.python.org/pep-0453/
 """
 
+_MEMORY = 1 << 16
 _MARK = "/REQUESTED"
 """https://peps.python.org/pep-0376/#requested: where none is, "not asked for" is a guess."""
 _ORIGIN = "/direct_url.json"
@@ -53,6 +54,7 @@ class Integrations:
             )
         ).union(key for package in applications for key in (*package.requires, *package.integrates))
         self._required = lru_cache(maxsize=1 << 12)(self._requirements)
+        self._optional = lru_cache(maxsize=_MEMORY)(self._keys_unless_wanted)
 
     def _is_application(self, package: Package) -> bool:
         """Tell whether the user installed it from somewhere; other managers' packages may have such a file as built."""
@@ -83,10 +85,15 @@ class Integrations:
 
     def _integrated(self, importers: tuple[Package, ...], path: str) -> str:
         """Return the group of a file of another distribution that these do not require and nobody asked for."""
-        for package in self._distributions(path):
-            if package.key in self._wanted or any(package.key in self._required(each.key) for each in importers):
-                return ""
-        return next((self._group(package, path) for package in self._distributions(path)), "")
+        keys = self._optional(path)
+        if not keys or any(not self._required(each.key).isdisjoint(keys) for each in importers):
+            return ""
+        return self._group(self._distributions(path)[0], path)
+
+    def _keys_unless_wanted(self, path: str) -> tuple[str, ...]:
+        """Return the keys of the distributions that a file is of; none where somebody asked for one of them."""
+        keys = tuple(package.key for package in self._distributions(path))
+        return () if any(key in self._wanted for key in keys) else keys
 
     def _distributions(self, path: str) -> tuple[Package, ...]:
         return tuple(each for each in self._owners.get(path, ()) if each.manager in _PYTHON)

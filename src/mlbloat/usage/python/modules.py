@@ -8,7 +8,7 @@ wherever the whole name is found first, with no account of what makes the parts 
 
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -46,6 +46,8 @@ class Modules:
         """`names(directory)`: the names of modules and possible packages directly in a directory, sorted."""
         self.member = lru_cache(maxsize=_MEMORY)(self._member)
         """`member(directory, name, version)`: the module of that name directly in a directory, or None."""
+        self.descend = lru_cache(maxsize=_MEMORY)(self._descend)
+        """`descend(directory, name, version)`: follow a dotted name from a package's directory."""
         self.resolve = lru_cache(maxsize=_MEMORY)(self._resolve)
         """`resolve(roots, version, name)`: how far a dotted name leads, see `Resolution`."""
 
@@ -71,8 +73,8 @@ class Modules:
             if recursive and module.files and module.directory and depth < _DEPTH:
                 yield from self.submodules(module.directory, version, recursive=True, depth=depth + 1)
 
-    def descend(self, directory: str, parts: Sequence[str], version: str) -> "Resolution":
-        """Follow a dotted name from a package's directory."""
+    def _descend(self, directory: str, name: str, version: str) -> "Resolution":
+        parts = name.split(".")
         module: Module | None = None
         for number, part in enumerate(parts):
             following = self.member(directory, part, version) if directory else None
@@ -82,13 +84,13 @@ class Modules:
         return Resolution(module, len(parts))
 
     def _resolve(self, roots: tuple[str, ...], version: str, name: str) -> "Resolution":
-        parts = name.split(".")
+        first, length = name.partition(".")[0], name.count(".") + 1
         best = Resolution(None, 0)
         for root in roots:
-            if not self.has(root, parts[0]):
+            if not self.has(root, first):
                 continue
-            found = self.descend(root, parts, version)
-            if found.length == len(parts) and found.module is not None and found.module.files:
+            found = self._descend(root, name, version)
+            if found.length == length and found.module is not None and found.module.files:
                 return found
             if found.length > best.length:
                 best = found
