@@ -18,7 +18,7 @@ from mlbloat.usage.candidates import paths_in
 from mlbloat.usage.elf.head import HEAD, Head
 from mlbloat.usage.ground import Ground
 
-_SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "busybox"})
+SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "busybox"})
 _SHELL_SUFFIXES = (".sh", ".bash", ".ash", ".ksh", ".zsh")
 _MAX_SCRIPT = 1 << 20
 _MAX_LINE = 1 << 14
@@ -131,7 +131,7 @@ class ScriptReader:
 
 def _is_shell(interpreters: tuple[str, ...], by_suffix: bool) -> bool:
     names = {posixpath.basename(interpreter) for interpreter in interpreters}
-    return bool(names & _SHELLS) if names else by_suffix
+    return bool(names & SHELLS) if names else by_suffix
 
 
 def commands(text: str) -> Iterator[tuple[str, bool]]:

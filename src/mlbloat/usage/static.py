@@ -17,6 +17,7 @@ from mlbloat.usage.elf.reader import ElfReader
 from mlbloat.usage.entrypoint import application_seeds, entrypoint_seeds, health_check_seeds, own_command_seeds
 from mlbloat.usage.ground import Ground
 from mlbloat.usage.jar import JarReader
+from mlbloat.usage.languages import LanguageReader
 from mlbloat.usage.python.reader import PythonReader
 from mlbloat.usage.reach import reach
 from mlbloat.usage.shell import ScriptReader
@@ -57,19 +58,21 @@ def follow(
 def _follow(ground: Ground, inventory: Inventory, touched: Sequence[Use], commands: Commands) -> tuple[Use, ...]:
     tree, config = ground.tree, ground.config
     with ground:
-        python = PythonReader(ground, inventory)
+        ran = any(use.reason is not Reason.KEEP_RULE for use in touched)
+        started = own_command_seeds(tree, config) if ran else entrypoint_seeds(tree, config, commands)
+        checked = health_check_seeds(tree, config)
+        application = application_seeds(tree, inventory, config, commands)
+        seeds = (*touched, *started, *checked, *application)
+        python, others = PythonReader(ground, inventory), LanguageReader(ground, inventory, seeds)
         readers = (
             ElfReader(ground),
             python,
             ScriptReader(ground),
             JarReader(ground),
+            others,
             ConventionReader(ground, inventory),
         )
-        ran = any(use.reason is not Reason.KEEP_RULE for use in touched)
-        started = own_command_seeds(tree, config) if ran else entrypoint_seeds(tree, config, commands)
-        checked = health_check_seeds(tree, config)
-        application = application_seeds(tree, inventory, config, commands)
-        reached = reach(tree, readers, (*touched, *started, *checked, *application), python.group_of)
+        reached = reach(tree, readers, seeds, lambda entry: python.group_of(entry) or others.group_of(entry))
         ground.learning.save()
     kept = Level.TRACED if ran else Level.LINKED
     return (
