@@ -1,5 +1,7 @@
 """What goes with a file by custom, and what is kept for scanners."""
 
+import pytest
+
 from mlbloat.model.image import ImageConfig
 from mlbloat.model.package import Inventory, Manager, Package
 from mlbloat.model.use import Level, Reason, Use
@@ -41,6 +43,32 @@ def test_the_c_library_brings_accounts_names_and_locale() -> None:
 
 def test_time_zones_are_safe() -> None:
     assert levels({LIBC: "", "/usr/share/zoneinfo/Etc/UTC": ""}, LIBC) == {"/usr/share/zoneinfo/Etc/UTC": Level.SAFE}
+
+
+def test_a_java_machine_loads_libraries_that_its_modules_name() -> None:
+    home = "/usr/lib/jvm/java"
+    kept = [f"{home}/lib/libawt.so", f"{home}/lib/jspawnhelper", f"{home}/lib/tzdb.dat", f"{home}/conf/net.properties"]
+    files: Files = dict.fromkeys((f"{home}/lib/server/libjvm.so", *kept, f"{home}/lib/src.zip"), "")
+    assert levels(files, f"{home}/lib/server/libjvm.so") == dict.fromkeys(kept, Level.SAFE)
+
+
+@pytest.mark.parametrize(
+    ("variables", "languages"),
+    [
+        ((("LANG", "de_DE.UTF-8"),), {"de", "de_DE"}),
+        ((("LANGUAGE", "pt_BR:fr"),), {"pt", "fr"}),
+        ((("LANG", "C.UTF-8"),), set()),
+    ],
+)
+def test_messages_of_used_packages_are_safe_in_the_languages_of_the_image(
+    variables: tuple[tuple[str, str], ...], languages: set[str]
+) -> None:
+    catalogues = {f"/usr/share/locale/{name}/LC_MESSAGES/tool.mo": name for name in ("de", "de_DE", "fr", "pt", "den")}
+    package = Package(manager=Manager.APT, name="tool", version="1", location="/", files=("/usr/bin/tool", *catalogues))
+    tree = tree_of({"/usr/bin/tool": "", **catalogues})
+    ground = Ground(tree, ImageConfig(document=b"{}", environment=variables))
+    found = list(ConventionReader(ground, inventory_of(package)).read(tree["/usr/bin/tool"]))
+    assert {use.path.split("/")[4] for use in found} == languages
 
 
 def test_services_of_nsswitch_name_their_libraries() -> None:

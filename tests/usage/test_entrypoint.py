@@ -33,6 +33,46 @@ def application(files: Files, *argv: str, place: str = "/app", inventory: Invent
     return [use.path for use in application_seeds(tree_of({**PROGRAMS, **files}), inventory, config, (argv,))]
 
 
+def beyond(files: Files, opened: str = "", searched: str = "", inventory: Inventory = NOTHING) -> list[str]:
+    """The application's files when nothing but what a run opened, or PYTHONPATH, tells where they are."""
+    config = ImageConfig(document=b"{}", working_directory="/home/me", environment=(("PYTHONPATH", searched),))
+    touched = (Use(opened, Level.TRACED, Reason.OPENED, "run 'a'"),) if opened else ()
+    return [use.path for use in application_seeds(tree_of(files), inventory, config, (), touched)]
+
+
+def test_modules_that_nothing_installed_show_where_the_application_is() -> None:
+    files: Files = dict.fromkeys(("/srv/app/shop/__init__.py", "/srv/app/shop/cli/__init__.py"), "")
+    files |= dict.fromkeys(
+        ("/srv/app/shop/cli/run.py", "/srv/app/shop/data.csv", "/srv/app/later.py", "/srv/else/x"), ""
+    )
+    assert beyond(files, opened="/srv/app/shop/cli/run.py") == sorted(
+        path for path in files if path.startswith("/srv/app/")
+    )
+
+
+def test_modules_that_something_installed_show_nothing() -> None:
+    for place in (
+        "/usr/local/lib/python3.11",
+        "/opt/venv/lib/python3.11/site-packages",
+        "/usr/lib/python3/dist-packages",
+    ):
+        files: Files = {f"{place}/a/__init__.py": "", f"{place}/b.py": ""}
+        assert beyond(files, opened=f"{place}/a/__init__.py", searched=place) == []
+    owner = Package(manager=Manager.APT, name="tool", version="1", location="/", files=("/opt/tool/main.py",))
+    files = {"/opt/tool/main.py": "", "/opt/tool/more.py": ""}
+    assert (
+        beyond(
+            files, opened="/opt/tool/main.py", inventory=Inventory(packages=(owner,), owners={owner.files[0]: (owner,)})
+        )
+        == []
+    )
+
+
+def test_directories_of_pythonpath_are_the_applications() -> None:
+    files: Files = {"/srv/code/a.py": "", "/srv/more/b.py": "", "/usr/lib/c.py": "", "/srv/other/d.py": ""}
+    assert beyond(files, searched="/srv/code:/srv/more:/usr/lib:relative:") == ["/srv/code/a.py", "/srv/more/b.py"]
+
+
 def test_the_program_and_its_script_are_linked_to_the_command_line() -> None:
     tree = tree_of({**PROGRAMS, "/app/main.py": ""})
     found = entrypoint_seeds(tree, ImageConfig(document=b"{}"), (("python3", "/app/main.py"),))

@@ -40,6 +40,7 @@ def jar(files: Mapping[str, bytes]) -> bytes:
 
 SHELL = java_class(["java/lang/ProcessBuilder"], ["chmod", "ls -l", "no such", "/usr/bin/id", "", "%s"])
 OTHER = java_class(["java/lang/String", "java/lang/Runtime"], ["mkfs"])
+NATIVE = java_class(["java/lang/System", "loadLibrary"], ["codec", "sh"])
 RUNTIME = java_class(["java/lang/Runtime", "exec"], ["id"])
 
 
@@ -57,6 +58,25 @@ def test_programs_that_a_class_starts_are_safe() -> None:
 
 def test_a_class_that_asks_the_runtime_for_something_else_starts_nothing() -> None:
     assert learn(io.BytesIO(jar({"a/Other.class": OTHER, "a/Runtime.class": RUNTIME}))).commands == ("id",)
+
+
+def test_libraries_that_a_class_loads_are_safe() -> None:
+    libraries = {"/usr/lib/jni/libcodec.so": "", "/usr/lib/libother.so": "", "/usr/lib/jni/libsh.so": ""}
+    image = tree_of({**libraries, "/opt/a.jar": jar({"a/Native.class": NATIVE}), "/opt/b.jar": jar({"B.class": SHELL})})
+    reader = JarReader(Ground(image, ImageConfig(document=b"{}")))
+    found = [(use.path, use.level, use.reason) for use in reader.read(image["/opt/a.jar"])]
+    assert found == [(f"/usr/lib/jni/lib{name}.so", Level.SAFE, Reason.MAY_LOAD) for name in ("codec", "sh")]
+
+
+def test_the_class_path_of_a_manifest_is_safe() -> None:
+    manifest = (
+        b"Manifest-Version: 1.0\r\nClass-Path: lib/b.jar ../share/a-very-long-\r\n name.jar none.jar\r\nX: y.jar\r\n"
+    )
+    files = {"/opt/lib/b.jar": b"", "/share/a-very-long-name.jar": b"", "/opt/y.jar": b""}
+    image = tree_of({**files, "/opt/a.jar": jar({"META-INF/MANIFEST.MF": manifest})})
+    found = list(JarReader(Ground(image, ImageConfig(document=b"{}"))).read(image["/opt/a.jar"]))
+    assert [use.path for use in found] == ["/opt/lib/b.jar", "/share/a-very-long-name.jar"]
+    assert {(use.level, use.reason) for use in found} == {(Level.SAFE, Reason.MAY_LOAD)}
 
 
 def test_only_archives_by_their_suffix_are_read() -> None:

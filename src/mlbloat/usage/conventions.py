@@ -14,14 +14,17 @@ import msgspec
 
 from mlbloat.model.chain import CONFIGURATION
 from mlbloat.model.filetree import Entry, FileTree, Kind
+from mlbloat.model.image import ImageConfig
 from mlbloat.model.package import Inventory, Manager, Package
 from mlbloat.model.use import Level, Reason, Use
+from mlbloat.usage.belongings import Belongings
 from mlbloat.usage.candidates import libraries_in, paths_in
 from mlbloat.usage.elf.facts import ELF
 from mlbloat.usage.elf.head import HEAD
-from mlbloat.usage.globs import expand
+from mlbloat.usage.globs import expand, is_glob
 from mlbloat.usage.ground import Ground
 from mlbloat.usage.learning import Kind as FactKind
+from mlbloat.usage.names import environment
 
 _MAX_TEXT = 1 << 18
 
@@ -117,6 +120,15 @@ CONVENTIONS = (
         linked=("/etc/pam.conf", "/etc/pam.d/**", "/etc/security/**", "/etc/login.defs", "/etc/environment"),
     ),
     Convention(
+        source="JEP 220 and System.loadLibrary of java.base: libraries by names in `modules`; Java 8: `jre/lib`",
+        triggers=("libjvm.so",),
+        safe=(
+            *(f"{{lib}}/../{name}" for name in ("*.so", "jspawnhelper", "*.dat", "*.cfg", "*.properties*", "jfr/*")),
+            *(f"{{lib}}/../{name}" for name in ("security/*", "management/*", "../conf/**")),
+            *(f"{{lib}}/../../{name}" for name in ("*.jar", "ext/*", "*.dat", "*.properties", "security/**", "jfr/*")),
+        ),
+    ),
+    Convention(
         source="terminfo(5): the entries that a terminal of today asks for",
         triggers=("libtinfo*.so*", "libncurses*.so*"),
         safe=tuple(
@@ -146,6 +158,7 @@ _ADMINISTRATION = re.compile(
     r"|/etc/(?:passwd-?|shells|crontab)$"
 )
 """What an init system, cron or a login starts and no program by itself: kept, but where it leads is not followed."""
+_LANGUAGE = re.compile(r"\b[a-z]{2,3}(?:_[A-Z]{2})?(?=[.@:]|$)")
 _PAM_MODULE = re.compile(r"\bpam_\w+\.so\b")
 _SERVICE_LINE = re.compile(r"^\s*\w+:(.*)$", re.MULTILINE)
 
@@ -201,9 +214,11 @@ class ConventionReader:
         self._learning = ground.learning
         self._inventory = inventory
         self._names = ground.names
+        self._belongings = Belongings(ground, inventory)
         found = (tree.find(path).path for pattern in _CONVERTERS for path in expand(tree, pattern))
         self._converters = tuple(dict.fromkeys(found))
-        self._companions = {package.key: tuple(_companions(package)) for package in inventory.packages}
+        self._catalogues = _catalogues(ground.config)
+        self._companions = {package.key: tuple(self._with(package)) for package in inventory.packages}
         self._node = {
             path: package
             for package in inventory.packages
@@ -231,6 +246,13 @@ class ConventionReader:
                         yield Use(path, level, reason, entry.path)
         if entry.path in self._node:
             yield from self._directory(self._node[entry.path])
+
+    def _with(self, package: Package) -> Iterator[tuple[str, Level, Reason]]:
+        """Yield what goes with any payload file of a package."""
+        yield from _companions(package)
+        if self._catalogues is not None:
+            found = filter(self._catalogues.fullmatch, package.files)
+            yield from ((path, Level.SAFE, Reason.CONVENTION) for path in found)
 
     @staticmethod
     def _directory(package: Package) -> Iterator[Use]:
@@ -282,6 +304,7 @@ class ConventionReader:
         """Follow paths and library names in a text file of `/etc`."""
         facts = self._learning.of(SETTINGS, entry)
         yield from self._names.path_uses(facts.paths, entry.path)
+        yield from self._belongings.uses((path for path in facts.paths if not is_glob(path)), entry.path)
         yield from self._names.library_uses(facts.libraries, entry.path)
 
     def _text(self, path: str) -> str:
@@ -289,6 +312,17 @@ class ConventionReader:
         if entry is None or entry.kind is not Kind.FILE:
             return ""
         return self._learning.text(entry, _MAX_TEXT).decode("utf-8", "surrogateescape")
+
+
+def _catalogues(config: ImageConfig) -> re.Pattern[str] | None:
+    """Return what the message catalogues of the image's languages are called; None when it speaks its programs' own.
+
+    https://www.gnu.org/software/gettext/manual/html_node/Locating-Catalogs.html
+    """
+    values = (environment(config, name) for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"))
+    languages = {match[0] for value in values for match in _LANGUAGE.finditer(value)}
+    names = "|".join(sorted(re.escape(name) for each in languages for name in {each, each.partition("_")[0]}))
+    return re.compile(rf".*/locale/(?:{names})(?:[.@][^/]*)?/LC_MESSAGES/[^/]+\.mo") if names else None
 
 
 def _triggered(name: str, patterns: tuple[str, ...]) -> bool:

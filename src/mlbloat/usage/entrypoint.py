@@ -3,7 +3,7 @@
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
@@ -13,14 +13,17 @@ from mlbloat.model.image import ImageConfig
 from mlbloat.model.package import Inventory, Manager, Package
 from mlbloat.model.use import Level, Reason, Use
 from mlbloat.model.workload import Workload
-from mlbloat.usage.names import Names, is_shared_directory
+from mlbloat.usage.names import Names, environment, is_shared_directory
 from mlbloat.usage.shell import commands as shell_commands
 
 _CACHES = re.compile(
     r"/(?:\.cache/(?:pip|uv|yarn|pypoetry|conda|go-build)|\.npm/_cacache|\.conda/pkgs|\.cargo/registry)(?:/|$)"
 )
+_INSTALLED = re.compile(r"/(?:site|dist)-packages/|/lib\w*/python\d[\d.]*/")
+"""Where an interpreter's own modules and installed ones are, whoever put them there."""
 _SEPARATORS = re.compile(r"[-_.]+")
 _WORD = re.compile(r"[^\s'\"\\;|&()<>`=$]+")
+Commands = tuple[tuple[str, ...], ...]
 _VALUE = re.compile(r"--?[\w-]+=(.+)", re.DOTALL)
 
 
@@ -116,13 +119,24 @@ def packages_named(inventory: Inventory, name: str) -> Iterator[Package]:
 
 
 def application_seeds(
-    tree: FileTree, inventory: Inventory, config: ImageConfig, commands: tuple[tuple[str, ...], ...]
+    tree: FileTree, inventory: Inventory, config: ImageConfig, commands: Commands, touched: Iterable[Use] = ()
 ) -> tuple[Use, ...]:
-    """Find files that no package owns under the working directory and beside the scripts of the command lines."""
+    """Find files that no package owns in the directories of the application.
+
+    They are the working directory, those of PYTHONPATH, those beside the scripts of the command lines, and those from
+    which a run took modules that nothing installed.
+    """
     names = Names(tree, config)
-    place = tree.find(config.working_directory or "/").path
+    searched = environment(config, "PYTHONPATH").split(":")
+    places = (tree.find(path).path for path in (config.working_directory or "/", *searched) if path.startswith("/"))
     found: dict[str, Use] = {}
-    for directory in dict.fromkeys((place, *_script_directories(tree, inventory, names, config, commands))):
+    for directory in dict.fromkeys(
+        (
+            *(place for place in places if not _INSTALLED.search(f"{place}/")),
+            *_script_directories(tree, inventory, names, config, commands),
+            *_module_directories(tree, inventory, touched),
+        )
+    ):
         for entry in _own_files(tree, inventory, directory):
             found.setdefault(entry.path, Use(entry.path, Level.SAFE, Reason.APPLICATION, directory))
     return tuple(found.values())
@@ -136,6 +150,18 @@ def _script_directories(
             there = tree.find(path)
             if there.entry is not None and there.path not in inventory.owners:
                 yield posixpath.dirname(there.path)
+
+
+def _module_directories(tree: FileTree, inventory: Inventory, touched: Iterable[Use]) -> Iterator[str]:
+    """Yield where the top-level packages are of modules that a run opened and that no package owns."""
+    for use in touched:
+        if use.reason is not Reason.OPENED or not use.path.endswith(".py") or use.path in inventory.owners:
+            continue
+        directory = posixpath.dirname(use.path)
+        while f"{directory}/__init__.py" in tree:
+            directory = posixpath.dirname(directory)
+        if not _INSTALLED.search(f"{directory}/"):
+            yield directory
 
 
 def _own_files(tree: FileTree, inventory: Inventory, directory: str) -> Iterator[Entry]:

@@ -1,19 +1,24 @@
-"""Edges from Java archives to the programs that their classes start.
+"""Edges from Java archives to the programs and libraries that their classes name, and to the archives they need.
 
 A class that starts processes has the name of `ProcessBuilder` or `Runtime` among its constants, and most names of
-programs among its strings. As in every other language a name counts only when a program of that name exists.
+programs among its strings; one that loads libraries has the name of `System.loadLibrary`. As in every other language a
+name counts only when a program or library of that name exists. A manifest's class path is opened when a class is looked
+for, so a run need not have touched all of it.
 
 https://docs.oracle.com/javase/specs/jvms/se21/html/jvms-4.html#jvms-4.4 (the constant pool)
 https://docs.oracle.com/en/java/javase/21/docs/specs/jar/jar.html
 """
 
+import posixpath
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import BinaryIO
 
 import msgspec
 
 from mlbloat.model.filetree import Entry, FileTree
+from mlbloat.model.filetree import Kind as FileKind
 from mlbloat.model.use import Level, Reason, Use
 from mlbloat.usage.ground import Ground
 from mlbloat.usage.learning import Kind
@@ -22,6 +27,9 @@ from mlbloat.usage.zipped import members
 _MAGIC = b"\xca\xfe\xba\xbe"
 _STARTS_PROCESSES = (b"java/lang/ProcessBuilder", b"\x01\x00\x04exec")
 """Among the constants: a class, or the name of a method as of `java.lang.Runtime`."""
+_LOADS_LIBRARIES = b"\x01\x00\x0bloadLibrary"
+_LIBRARY = re.compile(rb"[A-Za-z0-9_][\w.+-]{0,100}")
+_CLASS_PATH = re.compile(rb"(?mi)^Class-Path:[ ]*(.*?)\r?$")
 _COMMAND = re.compile(rb"/?[A-Za-z0-9_][\w.+/-]{0,100}")
 
 _UTF8, _STRING, _LONG, _DOUBLE = 1, 8, 5, 6
@@ -33,15 +41,30 @@ _SIZES |= {19: 2, 20: 2}
 class JarFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     commands: tuple[str, ...] = ()
     """First words of strings in classes that start processes."""
+    libraries: tuple[str, ...] = ()
+    """Strings in classes that load libraries."""
+    class_path: tuple[str, ...] = ()
+    """What the manifest names, relative to the archive."""
 
 
 def learn(stream: BinaryIO) -> JarFacts:
     """Read an archive of classes; one that is damaged has the facts of what could be read."""
-    found: dict[str, None] = {}
+    commands: dict[str, None] = {}
+    libraries: dict[str, None] = {}
     for content in members(stream, ".class"):
         if any(name in content for name in _STARTS_PROCESSES):
-            found.update(dict.fromkeys(_commands(content)))
-    return JarFacts(tuple(found))
+            commands.update(dict.fromkeys(_commands(content)))
+        if _LOADS_LIBRARIES in content:
+            names = (text.decode("ascii") for text in strings(content) if _LIBRARY.fullmatch(text))
+            libraries.update(dict.fromkeys(names))
+    manifests = (content for content in members(stream, "META-INF/MANIFEST.MF"))
+    return JarFacts(tuple(commands), tuple(libraries), tuple(dict.fromkeys(chain(*map(_class_path, manifests)))))
+
+
+def _class_path(manifest: bytes) -> Iterator[str]:
+    whole = re.sub(rb"\r?\n ", b"", manifest)  # a line of more than 72 bytes goes on in the next one
+    for match in _CLASS_PATH.finditer(whole):
+        yield from match[1].decode("utf-8", "replace").split()
 
 
 def _commands(content: bytes) -> Iterator[str]:
@@ -78,13 +101,14 @@ def _learn_file(tree: FileTree, entry: Entry) -> JarFacts:
         return learn(stream)
 
 
-JAR = Kind("jar/2", JarFacts, _learn_file)
+JAR = Kind("jar/3", JarFacts, _learn_file)
 
 
 class JarReader:
     """Reads Java archives by their suffix."""
 
     def __init__(self, ground: Ground) -> None:
+        self._tree = ground.tree
         self._learning = ground.learning
         self._names = ground.names
 
@@ -94,7 +118,13 @@ class JarReader:
     def read(self, entry: Entry) -> Iterator[Use]:
         if not entry.name.endswith(".jar"):
             return
-        for name in self._learning.of(JAR, entry).commands:
+        facts = self._learning.of(JAR, entry)
+        for name in facts.commands:
             program = self._names.program(name)
             if program is not None:
                 yield Use(program, Level.SAFE, Reason.MAY_RUN, entry.path)
+        yield from self._names.library_uses((f"lib{name}.so" for name in facts.libraries), entry.path)
+        for name in facts.class_path:
+            there = self._tree.find(posixpath.join(posixpath.dirname(entry.path), name))
+            if there.entry is not None and there.entry.kind is FileKind.FILE:
+                yield Use(there.path, Level.SAFE, Reason.MAY_LOAD, entry.path)

@@ -14,7 +14,13 @@ from mlbloat.model.use import Level, Reason, Use
 from mlbloat.usage.answers import ANSWERS, Answer
 from mlbloat.usage.conventions import ConventionReader, configuration, pins
 from mlbloat.usage.elf.reader import ElfReader
-from mlbloat.usage.entrypoint import application_seeds, entrypoint_seeds, health_check_seeds, own_command_seeds
+from mlbloat.usage.entrypoint import (
+    Commands,
+    application_seeds,
+    entrypoint_seeds,
+    health_check_seeds,
+    own_command_seeds,
+)
 from mlbloat.usage.ground import Ground
 from mlbloat.usage.jar import JarReader
 from mlbloat.usage.languages import LanguageReader
@@ -25,7 +31,6 @@ from mlbloat.usage.shell import ScriptReader
 __all__ = ["ANSWERS", "Commands", "follow"]
 
 _NO_CACHE = NoCache()
-Commands = tuple[tuple[str, ...], ...]
 
 
 def follow(
@@ -61,11 +66,11 @@ def _follow(ground: Ground, inventory: Inventory, touched: Sequence[Use], comman
         ran = any(use.reason is not Reason.KEEP_RULE for use in touched)
         started = own_command_seeds(tree, config) if ran else entrypoint_seeds(tree, config, commands)
         checked = health_check_seeds(tree, config)
-        application = application_seeds(tree, inventory, config, commands)
+        application = application_seeds(tree, inventory, config, commands, touched)
         seeds = (*touched, *started, *checked, *application)
         python, others = PythonReader(ground, inventory), LanguageReader(ground, inventory, seeds)
         readers = (
-            ElfReader(ground),
+            ElfReader(ground, inventory),
             python,
             ScriptReader(ground),
             JarReader(ground),

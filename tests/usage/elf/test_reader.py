@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlbloat.model.image import ImageConfig
+from mlbloat.model.package import Inventory
 from mlbloat.model.use import Level, Reason
 from mlbloat.usage.elf import ElfReader
 from mlbloat.usage.ground import Ground
@@ -14,12 +15,13 @@ from tests.support.elf import MACHINE_AARCH64, elf_file
 from tests.support.trees import Link, tree_of
 
 Files = dict[str, bytes | str | None]
+NOTHING = Inventory(packages=(), owners={})
 LIB = elf_file(soname="liba.so.1")
 
 
 def uses(files: Files, path: str, environment: tuple[tuple[str, str], ...] = ()) -> list[tuple[str, Level, Reason]]:
     tree = tree_of(files)
-    reader = ElfReader(Ground(tree, ImageConfig(document=b"{}", environment=environment)))
+    reader = ElfReader(Ground(tree, ImageConfig(document=b"{}", environment=environment)), NOTHING)
     return [(use.path, use.level, use.reason) for use in reader.read(tree[path])]
 
 

@@ -16,6 +16,8 @@ _OVERLAP = 1 << 10
 _ICONV = b"iconv_open"
 _GCONV = b"__gconv_open"
 """What iconv(1) calls, glibc `iconv/iconv_prog.c`."""
+_LOADERS = (b"dlopen", b"g_module_open")
+"""dlopen(3) under its own name or behind a prefix (`lt_dlopen`, `uv_dlopen`), and GLib's."""
 
 
 class ElfFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -29,6 +31,8 @@ class ElfFacts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """It converts between character sets, iconv(3)."""
     converts_any: bool = False
     """It is the program that converts between any of them."""
+    loads: bool = False
+    """It loads libraries by names that it has at run time."""
 
 
 def _learn(tree: FileTree, entry: Entry) -> ElfFacts:
@@ -39,6 +43,7 @@ def _learn(tree: FileTree, entry: Entry) -> ElfFacts:
         if binary is None:
             return ElfFacts()
         converts, converts_any = has_symbol(stream, binary, _ICONV), has_symbol(stream, binary, _GCONV)
+        loads = any(has_symbol(stream, binary, name) for name in _LOADERS)
         for data in _texts(tree, entry, binary):
             libraries.update(dict.fromkeys(libraries_in(data)))
             paths.update(dict.fromkeys(paths_in(data)))
@@ -48,10 +53,11 @@ def _learn(tree: FileTree, entry: Entry) -> ElfFacts:
         paths=tuple(path.decode("ascii") for path, whole in islice(paths, MAX_NAMES) if not whole),
         converts=converts,
         converts_any=converts_any,
+        loads=loads,
     )
 
 
-ELF = Kind("elf/2", ElfFacts, _learn)
+ELF = Kind("elf/3", ElfFacts, _learn)
 
 
 def _texts(tree: FileTree, entry: Entry, binary: Binary) -> Iterator[bytes]:

@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from mlbloat.model.filetree import Entry
+from mlbloat.model.package import Inventory
 from mlbloat.model.use import Level, Reason, Use
+from mlbloat.usage.belongings import Belongings
 from mlbloat.usage.elf.binary import Binary
 from mlbloat.usage.elf.facts import ELF
 from mlbloat.usage.elf.loader import Loader
@@ -12,15 +14,18 @@ from mlbloat.usage.ground import Ground
 _ON_REQUEST = {"libc.so.6": "libidn2.so"}
 """Libraries that a program has to ask another one to load, and how their names begin: AI_IDN of getaddrinfo(3), glibc
 `inet/idna.c`. Names in ASCII are looked up without it, and Python encodes the others itself."""
+_CUSTOMARY = frozenset({"libc.so.6"})
+"""Libraries of which conventions say what they open in the directories that they name: converters, locales."""
 
 
 class ElfReader:
     """Reads every ELF file: the loader's needs at `linked`, names in its data at `safe`."""
 
-    def __init__(self, ground: Ground) -> None:
+    def __init__(self, ground: Ground, inventory: Inventory) -> None:
         self._learning = ground.learning
         self._names = ground.names
         self._loader = Loader(ground)
+        self._belongings = Belongings(ground, inventory)
 
     def prepare(self, entries: Sequence[Entry]) -> None:
         self._learning.ahead(ELF, (entry for entry in entries if self._loader.binary(entry) is not None))
@@ -38,6 +43,7 @@ class ElfReader:
             self._names.library_uses(libraries, path),
             self._names.path_uses(facts.strings, path, glued=True, whole=True),
             self._names.path_uses(facts.paths, path, glued=True),
+            self._belongings.uses(facts.strings, path) if facts.loads and binary.soname not in _CUSTOMARY else (),
         ):
             for use in found:
                 uses.setdefault((use.path, use.reason), use)
