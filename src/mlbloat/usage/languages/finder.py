@@ -63,12 +63,15 @@ class Finder:
         return self._bare(path[len(directory) + 1 :]) if directory != "/" else ""
 
     def _beside(self, module: str) -> tuple[str, ...]:
-        """Return files in the roots, no texts: those are modules with names of their own."""
-        patterns = (each.format(module, dashed=module.replace("/", "-")) for each in self._language.beside)
-        found = (
-            path for pattern in patterns for root in self.roots for path in expand(self._tree, f"{root}/{pattern}")
+        patterns = [each.format(module, dashed=module.replace("/", "-")) for each in self._language.beside]
+        return tuple(
+            path
+            for root in self.roots
+            for pattern in patterns
+            for path in expand(self._tree, f"{root}/{pattern}")
+            # Texts below a module's own name are modules with names of their own.
+            if not (path.startswith(f"{root}/{module}/") and path.endswith((*self._language.suffixes, ".pod")))
         )
-        return tuple(path for path in found if not path.endswith((*self._language.suffixes, ".pod")))
 
     def _bare(self, name: str) -> str:
         suffix = next((form[2:] for form in self._language.forms if name.endswith(form[2:])), "")
