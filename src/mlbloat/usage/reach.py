@@ -20,6 +20,9 @@ import msgspec
 from mlbloat.model.filetree import Entry, FileTree, Kind
 from mlbloat.model.use import Level, Reason, Use
 
+_MOST_UNSAID = 64
+"""Paths that wait to be said to the readers: so many at once cost each reader one look."""
+
 
 class Offer(msgspec.Struct, frozen=True, gc=False):
     """A use that counts where its group is reached without it, and below `safe` in any case."""
@@ -132,8 +135,8 @@ class _Reach:
 
     def _read(self, level: Level, entries: Sequence[Entry]) -> None:
         waiting, known = self._waiting, self._steps
+        unknown: list[str] = []
         for entry in entries:
-            unknown: list[str] = []
             for reader in self._readers:
                 for found in reader.read(entry):
                     if isinstance(found, Offer):
@@ -149,8 +152,10 @@ class _Reach:
                         waiting[edge.level].append(edge)
                     else:
                         waiting[level].append(Use(edge.path, level, edge.reason, edge.by, edge.pinned))
-            if unknown:
+            if len(unknown) > _MOST_UNSAID:
                 self._foresee(unknown)
+                unknown = []
+        self._foresee(unknown)
 
 
 def _at_safe(use: Use) -> Use:
