@@ -29,6 +29,7 @@ def elf_file(
     runpath: str = "",
     interpreter: str = "",
     strings: tuple[str, ...] = (),
+    constants: bytes = b"",
     symbols: tuple[str, ...] = (),
     machine: int = MACHINE_X86_64,
     bits: int = 64,
@@ -50,7 +51,7 @@ def elf_file(
     dynamic_at = -(-(names_at + len(names.raw)) // 8) * 8
     tags += [(_DT_STRTAB, names_at), (_DT_STRSZ, len(names.raw)), (_DT_NULL, 0)]
     dynamic = b"".join(struct.pack(order + ("qQ" if wide else "iI"), *tag) for tag in tags)
-    rodata = b"".join(text.encode() + b"\0" for text in strings)
+    rodata = constants + b"".join(text.encode() + b"\0" for text in strings)
     rodata_at = dynamic_at + len(dynamic)
     section_names = _Strings()
     rodata_name, table_name = section_names.add(".rodata"), section_names.add(".shstrtab")

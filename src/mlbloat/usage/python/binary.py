@@ -1,36 +1,53 @@
 """Module names in the strings of extension modules, which import from C where no source shows it.
 
 Three ways in which names are stored: as a C string of their own; glued to their neighbours in one table; the same table
-compressed (Cython 3.2, https://github.com/cython/cython/blob/3.2.0/Cython/Utility/StringTools.c). Glued names have no
-end mark, so they are walked along the modules that exist.
+compressed. Where the lengths of a table are found (`cython`), its names are as if they were strings of their own. Other
+glued names have no end mark, so they are walked along the modules that exist.
 """
 
 import bz2
 import re
+import sys
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import msgspec
 
 from mlbloat.model.filetree import Entry, FileTree
 from mlbloat.usage.elf.binary import Binary, parse
 from mlbloat.usage.learning import Kind
+from mlbloat.usage.python import cython
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 _CALLS_PYTHON = re.compile(rb"PyImport_|PyInit_|PyModule_")
 # Both begin with a byte of their own, which is searched for many times as fast as a class of bytes is.
 _WORD = re.compile(rb"\0([A-Za-z_]\w*+(?:\.\w++)*)(?=\0)")
+_NAME = re.compile(rb"[\w.:]+")
 _AFTER_DOT = re.compile(rb"\.\w++(?:\.\w++)*")
 _NAME_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 _NEAR = 64
-_COMPRESSED = re.compile(rb"\x78[\x01\x5e\x9c\xda]|BZh[1-9]1AY&SY")
+_COMPRESSED = re.compile(rb"\x78[\x01\x5e\x9c\xda]|BZh[1-9]1AY&SY|\x28\xb5\x2f\xfd")
 _MOST_READ = 1 << 26
 _MOST_BYTECODE = 1 << 24
 _MOST_UNPACKED = 1 << 24
 """Of one file, all tables together; real ones have some ten thousand bytes."""
+_ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 24}
 _LONGEST_RUN = 1 << 16
 _MOST_GLUED = 1 << 23
 _LEAST_UNPACKED = 32
+
+
+class _Decompressor(Protocol):
+    """What the decompressors of zlib, bz2 and zstd share."""
+
+    @property
+    def eof(self) -> bool: ...
+    def decompress(self, data: memoryview, max_length: int, /) -> bytes: ...
 
 
 class Strings(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -52,14 +69,14 @@ def _strings_of(tree: FileTree, entry: Entry) -> Strings:
         stream.seek(offset)
         if not _CALLS_PYTHON.search(stream.read(min(size, _MOST_READ))):
             return Strings()
-        return collect(b"\0" + b"\0".join(_texts(stream, binary)) + b"\0")
+        return collect(*_texts(stream, binary))
 
 
 def _strings_of_bytecode(tree: FileTree, entry: Entry) -> Strings:
     return collect(tree.read(entry, _MOST_BYTECODE))
 
 
-EXTENSION = Kind("extension/1", Strings, _strings_of)
+EXTENSION = Kind("extension/2", Strings, _strings_of)
 BYTECODE = Kind("bytecode/1", Strings, _strings_of_bytecode)
 
 
@@ -72,8 +89,12 @@ def _texts(stream: BinaryIO, binary: Binary) -> Iterator[bytes]:
         yield data
 
 
-def collect(data: bytes) -> Strings:
+def collect(*sections: bytes) -> Strings:
+    data = b"\0".join([b"", *sections, b""])
     tables = tuple(_unpacked(data))
+    if b"cython_runtime" in data:
+        names, tables = cython.read(sections, tables)
+        data += b"\0".join([*filter(_NAME.fullmatch, names), b""])
     return Strings(
         frozenset(word.decode("ascii", "ignore") for word in _WORD.findall(data)),
         tuple(text.decode("utf-8", "replace") for text in tables),
@@ -109,11 +130,17 @@ def _unpacked(data: bytes) -> Iterator[bytes]:
     view = memoryview(data)
     left = _MOST_UNPACKED
     for match in _COMPRESSED.finditer(data):
-        inflate = bz2.BZ2Decompressor() if match[0][:1] == b"B" else zlib.decompressobj()
+        inflate = _decompressor(match[0])
         try:
             text = inflate.decompress(view[match.start() : match.start() + _MOST_UNPACKED], left + 1)
-        except (zlib.error, OSError, EOFError):
+        except (zlib.error, zstd.ZstdError, OSError, EOFError):
             continue
         if inflate.eof and _LEAST_UNPACKED <= len(text) <= left:
             left -= len(text)
             yield text
+
+
+def _decompressor(head: bytes) -> _Decompressor:
+    if head.startswith(b"B"):
+        return bz2.BZ2Decompressor()
+    return zstd.ZstdDecompressor(options=_ZSTD_OPTIONS) if head.startswith(b"\x28") else zlib.decompressobj()

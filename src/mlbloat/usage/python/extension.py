@@ -6,12 +6,13 @@ from functools import lru_cache
 from mlbloat.model.package import Inventory
 from mlbloat.model.use import Level, Reason, Use
 from mlbloat.usage.python.binary import Strings
+from mlbloat.usage.python.cython import MARKS
 from mlbloat.usage.python.finder import Finder, Place, files_of
 from mlbloat.usage.python.layout import Environment
 from mlbloat.usage.python.modules import EXTENSION, Module, Modules
 
-_LEAST_UNMARKED = 5
-"""Shorter names are found by accident in a table without marks between the names."""
+_LEAST_UNMARKED = 2
+"""A shorter name is anywhere in a table without marks between the names."""
 _LONGEST_NAME = 64
 
 
@@ -116,10 +117,7 @@ def _in_any(tables: tuple[str, ...], name: str) -> bool:
 
 
 def _hides_names(strings: Strings) -> bool:
-    """Tell a module of Cython whose table of names is packed in a way that is not known here.
-
-    Every such module has the name `__test__`, written as the others are (`Cython/Compiler/ModuleNode.py`).
-    """
-    if "cython_runtime" not in strings.words or "__test__" in strings.words:
+    """Tell a module of Cython whose table of names is packed in a way that is not known here."""
+    if "cython_runtime" not in strings.words or not MARKS.isdisjoint(strings.words):
         return False
-    return not any("__test__" in table for table in strings.tables)
+    return not any(mark in table for mark in MARKS for table in strings.tables)
