@@ -309,6 +309,31 @@ MADE: dict[str, Made] = {
         },
         "assert p.f('red')",
     ),
+    "told_where": Made(
+        {
+            "__init__.py": "import os\nimport NAME_helper\nHERE = os.path.dirname(__file__)\n"
+            "f = NAME_helper.later(os.path.join(HERE, ''), ['mod'])\n",
+            "../NAME_helper.py": "import runpy\n"
+            "def later(where, names):\n    return lambda: runpy.run_path(f'{where}{names[0]}.py')['value']\n",
+            **{f"{name}.py": text for name, text in _MODULE.items()},
+            "never.py": "",
+        },
+        "p.f()",
+    ),
+    "asks_what_is_there": Made(
+        {
+            "__init__.py": "import importlib as _importlib, os as _os\n"
+            "def has_part(name):\n    try:\n        _importlib.import_module(f'NAME.{name}')\n        return True\n"
+            "    except ImportError:\n        return False\n"
+            "def f():\n    with open(_os.path.join(_os.path.dirname(__file__), 'x.txt')) as file:\n"
+            "        return {name: has_part(name) for name in ('heavy', file.read())}\n",
+            "heavy.py": "",
+            "x.txt": "seven",
+            "never.py": "",
+        },
+        "assert p.f() == {'heavy': False, 'seven': False}",
+        gone=("NAME/heavy.py",),
+    ),
     "path": _plain("def f():\n    return open('/opt/settings/made.txt').read()\n", "assert p.f() == 'settings'"),
 }
 

@@ -105,10 +105,34 @@ def test_an_import_whose_module_is_used_counts(outcome: str) -> None:
         ("load_all('%s.x' % __name__, ['a'])", True),
         ("here = __name__\nload_all(here, ['a'])", True),
         ("load_all(dirname(__file__), ['a'])", True),
+        ("load_all([x, (dirname(__file__), 1)], ['a'])", True),
+        ("here = Path(__file__).parent\nload_all(\n    ['a'],\n    here / 'x',\n)", True),
+        ("import os\nhere = os.path.dirname(__file__)\nthere: str = os.path.join(here, 'x')\nload_all(there)", True),
+        ("for x in glob(join(dirname(__file__), '*')):\n    load_all(x)", True),
+        ("from os.path import dirname\nfrom helper import path\npath(dirname(__file__))", True),
+        ("helper.load_all(__file__)", True),
+        ("import os\nhere = os.path.dirname(os.path.abspath(__file__))", False),
+        ("import os.path as p\nx = open(p.join(p.dirname(__file__), 'y')).read()", False),
+        ("from pathlib import (\n    Path,\n)\nx = (Path(__file__).parent / 'y').read_text()", False),
+        (
+            "import os as _os\ndef add(x):\n    xs.append(x)\nx = _os.path.dirname(__file__)\nadd(x)\nxs.append(x)",
+            False,
+        ),
+        ("class X:\n    def f(self):\n        return self.g(__file__)\n", False),
+        ("raise ImportError(f'{x} in {__file__}', str(__file__))", False),
+        ("load_all(x.__file__)", False),
         ("load_all(__spec__, ['a'])", True),
         ("load_all(globals(), ['a'])", True),
         ("from runpy import run_path", True),
         ("from importlib.util import spec_from_file_location", True),
+        ("import importlib.util\nimportlib.util.module_from_spec(x)", True),
+        ("import importlib as il\nil.reload(x)", True),
+        ("import importlib as _importlib\n_importlib.reload(x)", True),
+        ("import importlib as _importlib", False),
+        ("import importlib.metadata\nimportlib.metadata.version('x')", False),
+        ("import importlib.resources as resources\nfrom importlib import metadata", False),
+        ("import importlib_metadata\nimportlib_metadata.version('x')", False),
+        ("import importlib.util\nif importlib.util.find_spec('x'):\n    f()", False),
         ("log = logging.getLogger(__name__)", False),
         ("log = get_logger(__name__)", False),
         ("if __name__ == 'x':\n    f()", False),
@@ -142,6 +166,8 @@ def test_a_hostile_text_is_read_in_linear_time() -> None:
     assert facts.lazy
     assert learn("import" * 100_000 + "azy" * 100_000).called == ()
     assert not learn("(" * 100_000 + "()" * 100_000 + "__name" * 100_000).names_modules
+    for text in ("f(" * 50_000 + "__file__, " * 50_000, "a = __file__\n" * 50_000, "x = (__file__" + ")(" * 100_000):
+        assert learn(text).names_modules
     assert learn("class A:\n" + " x;import a\n" * 40_000).imports[-1] == Import("a")
     assert learn("x = [" + "'-m', " * 50_000 + "]").started == ()
     assert learn("if x:\n" + " import a\n" * 50_000).imports[-1] == Import("a", when=When.BLOCK)

@@ -14,6 +14,7 @@ from mlbloat.model.filetree import Entry, FileTree
 from mlbloat.usage.candidates import paths_in
 from mlbloat.usage.learning import Kind
 from mlbloat.usage.python.source import Import, Source, When, decode, find_imports, scan
+from mlbloat.usage.python.whereabouts import says_where
 
 _NAME = r"[^\W\d]\w*"
 ANY_NAME = re.compile(rf"\.*{_NAME}(?:\.{_NAME})*")
@@ -39,13 +40,14 @@ _IMPORTERS = tuple(
 """Calls whose name says that they import: what it begins with, and what follows."""
 _RUN_PROGRAMS = ("subprocess", "popen", "Popen", "which(", "_exec(", "_shell(", "posix_spawn")
 _LOAD_LIBRARIES = ("ctypes", "CDLL", "LoadLibrary", "dlopen", "load_library", "find_library")
-_NAMES_MODULES = ("__all__", "exec(", "eval(", "__path__", "sys.modules", "importlib", "runpy", "globals()")
-_SAYS_WHERE = re.compile(
-    r"(?<![\w.])(?<!getLogger\()(?<!get_logger\()__(?:name|package|file|spec)__(?!\w|[ \t]*[=!]=|[ \t]*=)"
+_NAMES_MODULES = ("__all__", "exec(", "eval(", "__path__", "sys.modules", "runpy", "globals()")
+_USES_IMPORTLIB = re.compile(
+    r"(?<!\w)(?<!\bimport )(?<!\bas )_*importlib"
+    r"(?!_?(?:metadata|resources)\b|\.(?:metadata|resources|util\.find_spec)\b"
+    r"|[ \t]+import[ \t(]+(?:metadata|resources)\b)"
+    r"|\bimport importlib(?!\.(?:metadata|resources))[\w.]*[ \t]+as[ \t]+(?!_*importlib)"
 )
-"""What code has to hand to a helper that imports for it: a logger's name and a comparison tell nobody."""
-_FILLED_WITH_NAME = re.compile(r"\{__(?:name|package|spec)__")
-"""The same in an f-string."""
+"""More than to import it, to ask whether a module is there, and for what distributions have: any of it may import."""
 _MOST_NAMES = 64
 """In one call that imports; a longer list is data."""
 _HINTS = tuple(
@@ -55,7 +57,7 @@ _HINTS = tuple(
             *_RUN_PROGRAMS,
             *("import_module", "__getattr__", "_import_structure", "pkg_resources", "entry_points"),
             *("ctypes", "CDLL", "dlopen", "ibrary", "os.", "sys.modules[", "attach_stub("),
-            *_NAMES_MODULES,
+            *("importlib", *_NAMES_MODULES),
         )
     )
 )
@@ -181,7 +183,7 @@ def learn(text: str) -> SourceFacts:
         libraries=_once(_libraries(source, short, hints)),
         programs=_once(_programs(source, hints)),
         lazy=by_name or lists or walks or not hints.isdisjoint(("__getattr__", "_import_structure", "azy")),
-        names_modules=not hints.isdisjoint(_NAMES_MODULES) or _says_where(source),
+        names_modules=_names_modules(source, hints),
         computed=by_name and any(_is_computed(source, match) for call in _COMPUTED for match in call.finditer(code)),
         replaces_itself="sys.modules[" in hints and _REPLACES_ITSELF.search(code) is not None,
         lists_modules=lists,
@@ -203,15 +205,17 @@ def _without_probes(source: Source) -> Source:
     return source if code == source.code else Source(code, tuple(strings), source.imports)
 
 
-def _says_where(source: Source) -> bool:
-    return _SAYS_WHERE.search(source.code) is not None or any(map(_FILLED_WITH_NAME.search, source.strings))
+def _names_modules(source: Source, hints: frozenset[str]) -> bool:
+    if not hints.isdisjoint(_NAMES_MODULES) or says_where(source):
+        return True
+    return "importlib" in hints and _USES_IMPORTLIB.search(source.code) is not None
 
 
 def _learn_file(tree: FileTree, entry: Entry) -> SourceFacts:
     return learn(decode(tree.read(entry, _MOST_READ)))
 
 
-SOURCE = Kind("python/10", SourceFacts, _learn_file)
+SOURCE = Kind("python/11", SourceFacts, _learn_file)
 
 
 def _names(short: Iterable[str]) -> tuple[tuple[str, ...], list[str]]:
