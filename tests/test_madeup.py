@@ -134,8 +134,8 @@ def _installed(directory: Path) -> Path:
     site = directory / "site"
     command = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--no-compile", "--quiet"]
     subprocess.run([*command, "--disable-pip-version-check", "--target", site, *wheels], check=True, timeout=300)
-    for name in (name for name, each in both.items() if each.pulled_in):
-        (site / f"{madeup.package(name)}-1.dist-info" / "REQUESTED").unlink()  # pip was given it by name
+    for name in (name for name, each in both.items() if not each.asked and not each.archived):
+        (site / f"{madeup.package(name)}-1.dist-info" / "REQUESTED").unlink()  # pip was given them all by name
     for path in site.glob("*.dist-info/direct_url.json"):
         path.unlink()  # as if they were from an index
     return site

@@ -23,8 +23,8 @@ class Made:
     """Paths that the slim image does not have; relative ones are below the directory of modules."""
     requires: tuple[str, ...] = ()
     """Packages of `OTHERS` that it declares."""
-    pulled_in: bool = False
-    """Installed because another one requires it."""
+    asked: bool = False
+    """Carries the mark that a user installed it by name."""
 
 
 def _plain(start: str, later: str, entry_points: str = "", **files: str) -> Made:
@@ -298,6 +298,21 @@ MADE: dict[str, Made] = {
         },
         "p.mod()",
     ),
+    "asked": Made(
+        {
+            "__init__.py": "",
+            "tools.py": "from .inner import value\n",
+            "inner/__init__.py": "value = 7\n",
+            "generate.py": "from .tests import data\n",
+            "tests/__init__.py": "",
+            "tests/data.py": "",
+            "test_it.py": "",
+        },
+        "import NAME.tools, os, subprocess, sys\nassert subprocess.call([sys.prefix + '/bin/NAME-tool']) == 7",
+        "[console_scripts]\nNAME-tool = NAME.command:main\n",
+        gone=("NAME/generate.py", "NAME/tests/__init__.py", "NAME/tests/data.py", "NAME/test_it.py"),
+        asked=True,
+    ),
     "registers": Made(
         {
             "__init__.py": "from importlib import import_module\ndef f(name):\n    try:\n"
@@ -339,14 +354,13 @@ MADE: dict[str, Made] = {
 
 OTHERS: dict[str, Made] = {
     "owner": Made({"__init__.py": "import made_optional\n"}, "", requires=("optional",)),
-    "optional": Made({"__init__.py": "value = 7\n"}, "", pulled_in=True),
-    "declared": Made({"__init__.py": "value = 7\n"}, "", pulled_in=True),
+    "optional": Made({"__init__.py": "value = 7\n"}, ""),
+    "declared": Made({"__init__.py": "value = 7\n"}, ""),
     "plugged_owner": Made({"__init__.py": ""}, "", requires=("plugged",)),
     "plugged": Made(
         {"__init__.py": "", "deep.py": "value = 7\n"},
         "",
         "[made_discovers.plugins]\none = made_plugged.deep:value\n",
-        pulled_in=True,
     ),
 }
 """Installed, and not imported when the image is profiled."""

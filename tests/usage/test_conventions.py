@@ -71,6 +71,15 @@ def test_messages_of_used_packages_are_safe_in_the_languages_of_the_image(
     assert {use.path.split("/")[4] for use in found} == languages
 
 
+def test_data_that_a_wheel_puts_below_the_prefix_is_safe() -> None:
+    site, start = "/opt/v/lib/python3.11/site-packages", "/opt/v/lib/python3.11/site-packages/tool/__init__.py"
+    data = ("/opt/v/share/tool/templates/a.j2", "/opt/v/etc/tool/a.json")
+    other = ("/opt/v/share/man/man1/tool.1", "/opt/v/include/tool.h", "/opt/v/bin/tool")
+    files = (start, *data, *other)
+    package = Package(manager=Manager.PIP, name="tool", version="1", location=site, files=files)
+    assert levels(dict.fromkeys(files, ""), start, inventory_of(package)) == dict.fromkeys(data, Level.SAFE)
+
+
 def test_services_of_nsswitch_name_their_libraries() -> None:
     where = "/usr/lib/x86_64-linux-gnu"
     files: Files = {

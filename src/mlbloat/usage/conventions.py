@@ -181,6 +181,8 @@ DATABASES = (
     "/var/lib/rpmmanifest/*", "/opt/bitnami/*/.spdx-*.spdx", "/var/lib/db/sbom/*.json",
 )  # fmt: skip
 _EMBEDDED = re.compile(r"/conda-meta/[^/]+\.json$|\.dist-info/sboms/[^/]+$")
+_SHARED_DATA = re.compile(r"/(?:share/(?!man/|doc/|info/|licenses/)|etc/)")
+"""https://packaging.python.org/en/latest/specifications/binary-distribution-format/#the-data-directory"""
 _PYTHON = (Manager.PIP, Manager.CONDA)
 _LICENCE = re.compile(r"/(?:licen[cs]es?/.*|(?:licen[cs]e|copying|notice|authors)[^/]*)$", re.IGNORECASE)
 
@@ -334,10 +336,17 @@ def _companions(package: Package) -> Iterator[tuple[str, Level, Reason]]:
     for path in package.files:
         if path.startswith("/etc/") and not _ADMINISTRATION.match(path):
             yield path, Level.SAFE, Reason.CONVENTION
+        elif package.manager is Manager.PIP and _is_shared_data(path, package.location):
+            yield path, Level.SAFE, Reason.DATA
         elif package.manager in _PYTHON and path not in package.database and _is_metadata(path, package):
             yield path, Level.LINKED, Reason.METADATA
     if package.manager is Manager.NPM:
         yield from ((path, Level.SAFE, Reason.METADATA) for path in package.database[:1])
+
+
+def _is_shared_data(path: str, location: str) -> bool:
+    """Tell a file that a wheel put below the prefix of the environment (`*.data/data`), and not into the library."""
+    return not path.startswith(f"{location}/") and _SHARED_DATA.search(path) is not None
 
 
 def _is_metadata(path: str, package: Package) -> bool:

@@ -52,9 +52,12 @@ class DataFiles:
         """`of_directory(directory)`: files directly in a directory that is in no package."""
 
     def beside(self, path: str, root: str) -> Iterator[str]:
-        """Yield the data that the distribution of a top-level module put next to it, outside of any package."""
+        """Yield the data that the distribution of a top-level module put next to it, outside of any package.
+
+        What lies beside a command (`bin`) are other commands.
+        """
         for package in self._inventory.owners.get(path, ()):
-            if package.manager in (Manager.PIP, Manager.CONDA):
+            if package.manager in (Manager.PIP, Manager.CONDA) and posixpath.basename(root) != "bin":
                 key = (package.key, root)
                 if key not in self._beside:
                     self._beside[key] = tuple(self._data_beside(package, root))

@@ -5,7 +5,7 @@ https://packaging.python.org/en/latest/specifications/entry-points/
 
 import configparser
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from mlbloat.model.filetree import Kind
@@ -27,24 +27,33 @@ class EntryPoint:
 def entry_points(ground: Ground, root: str) -> Mapping[str, tuple[EntryPoint, ...]]:
     """Read the groups of all distributions installed in a directory of modules."""
     groups: dict[str, list[EntryPoint]] = {}
-    tree = ground.tree
-    for directory in tree.children(root):
+    for directory in ground.tree.children(root):
         if not directory.endswith((".dist-info", ".egg-info")):
             continue
-        entry = tree.find(f"{directory}/entry_points.txt").entry
-        if entry is not None and entry.kind is Kind.FILE:
-            _parse(entry.path, ground.learning.text(entry, _LIMIT).decode("utf-8", "replace"), groups)
+        path = f"{directory}/entry_points.txt"
+        for group, _, module in _declared(ground, path):
+            if group not in _SCRIPTS:
+                groups.setdefault(group, []).append(EntryPoint(ground.tree.find(path).path, module))
     return {name: tuple(points) for name, points in groups.items()}
 
 
-def _parse(path: str, text: str, groups: dict[str, list[EntryPoint]]) -> None:
+def scripts(ground: Ground, path: str) -> tuple[tuple[str, str], ...]:
+    """Read the names of the commands that one entry_points.txt declares, and the modules that they start."""
+    return tuple((name, module) for group, name, module in _declared(ground, path) if group in _SCRIPTS)
+
+
+def _declared(ground: Ground, path: str) -> Iterator[tuple[str, str, str]]:
+    entry = ground.tree.find(path).entry
+    if entry is None or entry.kind is not Kind.FILE:
+        return
     parser = configparser.RawConfigParser(delimiters=("=",), strict=False, interpolation=None, default_section="\0")
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
     try:
-        parser.read_string(text)
+        parser.read_string(ground.learning.text(entry, _LIMIT).decode("utf-8", "replace"))
     except configparser.Error:
         return
     for group in parser.sections():
-        for _, value in parser.items(group) if group not in _SCRIPTS else ():
+        for name, value in parser.items(group):
             match = _OBJECT.match(value or "")
             if match:
-                groups.setdefault(group, []).append(EntryPoint(path, match[1]))
+                yield group, name, match[1]

@@ -16,6 +16,7 @@ from mlbloat.model.use import Level, Reason, Use
 from mlbloat.usage.elf.head import HEAD
 from mlbloat.usage.ground import Ground
 from mlbloat.usage.python.archive import ARCHIVE, SUFFIXES
+from mlbloat.usage.python.asked import Asked
 from mlbloat.usage.python.binary import BYTECODE, EXTENSION
 from mlbloat.usage.python.data import DataFiles
 from mlbloat.usage.python.extension import Extensions
@@ -48,6 +49,7 @@ class PythonReader:
         self._imports = Imports(self._finder, self._modules)
         self._data = DataFiles(ground, inventory, self._modules)
         self._literals = Literals(ground, inventory, self._finder, self._modules, self._imports, self._data)
+        self._asked = Asked(ground, inventory)
         self._extensions = Extensions(inventory, self._finder, self._modules)
         self._integrations = Integrations(inventory, self._finder)
         self.group_of = self._integrations.group
@@ -191,6 +193,7 @@ class PythonReader:
         for path in self._data_of(place, above):
             yield Use(path, Level.SAFE, Reason.DATA, place.path)
         if place.is_top_level:
+            yield from self._asked.uses(self._tree[place.path])
             yield from self._site(place.path, place.environments, place.root)
 
     def _data_of(self, place: Place, above: str) -> Iterator[str]:

@@ -1,0 +1,52 @@
+"""What belongs to a distribution that the user installed by name."""
+
+import pytest
+
+from mlbloat.model.image import ImageConfig
+from mlbloat.model.package import Inventory, Manager, Package
+from mlbloat.model.use import Level, Reason
+from mlbloat.usage.ground import Ground
+from mlbloat.usage.python.asked import Asked
+from tests.support.trees import tree_of
+
+Files = dict[str, bytes | str | None]
+SITE = "/opt/v/lib/python3.11/site-packages"
+START = f"{SITE}/tool/__init__.py"
+INFO = f"{SITE}/tool-1.dist-info"
+FILES: Files = {
+    START: "",
+    f"{SITE}/tool/extra.py": "import csv\n",
+    f"{SITE}/tool/generate.py": "from tool.tests import data\n",
+    f"{SITE}/tool/test_extra.py": "",
+    f"{SITE}/tool/tests/__init__.py": "",
+    f"{SITE}/tool/data-files/no_module.py": "",
+    f"{INFO}/METADATA": "",
+    f"{INFO}/entry_points.txt": "[console_scripts]\nTool = tool.extra:main\ncheck = tool.tests.run:main\n",
+    "/opt/v/bin/Tool": "#!/opt/v/bin/python\n",
+    "/opt/v/bin/check": "#!/opt/v/bin/python\n",
+    "/opt/v/bin/other": "#!/bin/sh\n",
+}
+
+
+@pytest.mark.parametrize("requested", [True, False, None])
+@pytest.mark.parametrize("manager", [Manager.PIP, Manager.APT])
+def test_modules_and_commands_of_what_was_asked_for_are_safe(requested: bool | None, manager: Manager) -> None:
+    package = Package(
+        manager=manager,
+        name="tool",
+        version="1",
+        location=SITE,
+        files=tuple(FILES),
+        metadata=frozenset(path for path in FILES if path.startswith(INFO)),
+        database=(f"{INFO}/METADATA", f"{INFO}/entry_points.txt"),
+        requested=requested,
+    )
+    tree = tree_of(FILES)
+    inventory = Inventory(packages=(package,), owners=dict.fromkeys(FILES, (package,)))
+    found = list(Asked(Ground(tree, ImageConfig(document=b"{}")), inventory).uses(tree[START]))
+    modules = {(START, Reason.MAY_IMPORT), (f"{SITE}/tool/extra.py", Reason.MAY_IMPORT)}
+    asked = requested and manager is Manager.PIP
+    assert {(use.path, use.reason) for use in found} == (
+        modules | {("/opt/v/bin/Tool", Reason.MAY_RUN)} if asked else set()
+    )
+    assert {use.level for use in found} <= {Level.SAFE}
