@@ -61,6 +61,19 @@ MADE: dict[str, Made] = {
     "joined": _plain(
         "import importlib\ndef f(n):\n    return importlib.import_module('NAME.' + n)\n", "p.f('mod')", **_MODULE
     ),
+    "dots": Made(
+        {
+            "__init__.py": "from importlib import resources\ndef f(*parts):\n"
+            "    return resources.files('.'.join(['NAME.zones'] + list(parts))).joinpath('data').read_text()\n",
+            "zones/__init__.py": "",
+            "zones/north/__init__.py": "",
+            "zones/north/data": "7",
+            "zones/north/deep/__init__.py": "",
+            "zones/north/deep/data": "8",
+            "never.py": "",
+        },
+        "assert p.f('north') + p.f('north', 'deep') == '78'",
+    ),
     "computed": _plain(
         "import importlib\nT = {'a': 'NAME.mod'}\ndef f(k):\n    return importlib.import_module(T[k])\n",
         "p.f('a')",
@@ -308,8 +321,7 @@ MADE: dict[str, Made] = {
             "tests/data.py": "",
             "test_it.py": "",
         },
-        "import NAME.tools, os, subprocess, sys\nassert subprocess.call([sys.prefix + '/bin/NAME-tool']) == 7",
-        "[console_scripts]\nNAME-tool = NAME.command:main\n",
+        "import NAME.tools",
         gone=("NAME/generate.py", "NAME/tests/__init__.py", "NAME/tests/data.py", "NAME/test_it.py"),
         asked=True,
     ),

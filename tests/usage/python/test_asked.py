@@ -21,9 +21,12 @@ FILES: Files = {
     f"{SITE}/tool/tests/__init__.py": "",
     f"{SITE}/tool/data-files/no_module.py": "",
     f"{INFO}/METADATA": "",
-    f"{INFO}/entry_points.txt": "[console_scripts]\nTool = tool.extra:main\ncheck = tool.tests.run:main\n",
+    f"{INFO}/entry_points.txt": "[console_scripts]\nTool = tool.extra:main\n"
+    "check = tool.tests.run:main\nmain = tool.__main__:main\n",
     "/opt/v/bin/Tool": "#!/opt/v/bin/python\n",
     "/opt/v/bin/check": "#!/opt/v/bin/python\n",
+    f"{SITE}/tool/__main__.py": "",
+    "/opt/v/bin/main": "#!/opt/v/bin/python\n",
     "/opt/v/bin/other": "#!/bin/sh\n",
 }
 
@@ -44,9 +47,8 @@ def test_modules_and_commands_of_what_was_asked_for_are_safe(requested: bool | N
     tree = tree_of(FILES)
     inventory = Inventory(packages=(package,), owners=dict.fromkeys(FILES, (package,)))
     found = list(Asked(Ground(tree, ImageConfig(document=b"{}")), inventory).uses(tree[START]))
-    modules = {(START, Reason.MAY_IMPORT), (f"{SITE}/tool/extra.py", Reason.MAY_IMPORT)}
+    modules = {(f"{SITE}/tool/{name}.py", Reason.MAY_IMPORT) for name in ("__init__", "__main__", "extra")}
+    commands = {(f"/opt/v/bin/{name}", Reason.MAY_RUN) for name in ("Tool", "main")}
     asked = requested and manager is Manager.PIP
-    assert {(use.path, use.reason) for use in found} == (
-        modules | {("/opt/v/bin/Tool", Reason.MAY_RUN)} if asked else set()
-    )
+    assert {(use.path, use.reason) for use in found} == (modules | commands if asked else set())
     assert {use.level for use in found} <= {Level.SAFE}

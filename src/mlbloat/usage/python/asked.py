@@ -17,9 +17,8 @@ from mlbloat.model.use import Level, Reason, Use
 from mlbloat.usage.ground import Ground
 from mlbloat.usage.python.entrypoints import scripts
 from mlbloat.usage.python.facts import SOURCE
-from mlbloat.usage.python.modules import TESTS
 
-_TAKEN = frozenset({"test", "tests", "conftest"})
+_TESTS = frozenset({"test", "tests", "conftest"})
 _TEST_FILE = re.compile(r"test_.*|.*_tests?|testing")
 
 
@@ -47,7 +46,7 @@ class Asked:
     def _is_of_tests(self, path: str) -> bool:
         """Tell a tool of the library's own developers: it takes something from the tests."""
         imports = self._ground.learning.of(SOURCE, self._ground.tree[path]).imports
-        return any(name in _TAKEN for each in imports for name in (*each.module.split("."), *each.names))
+        return any(name in _TESTS for each in imports for name in (*each.module.split("."), *each.names))
 
     def _commands(self, package: Package) -> Iterator[str]:
         names = _names(self._ground, package)
@@ -70,4 +69,4 @@ def _is_module(path: str, root: str) -> bool:
 
 
 def _is_test(name: str) -> bool:
-    return name in TESTS or _TEST_FILE.fullmatch(name) is not None
+    return name in _TESTS or _TEST_FILE.fullmatch(name) is not None

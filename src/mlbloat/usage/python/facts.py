@@ -94,6 +94,8 @@ _OWN_ATTRIBUTE = re.compile(r"\.__(?:path|name|file)__$")
 _FIND_LIBRARY = re.compile(r"find_library\(\s*[a-zA-Z]?\"(\d+)\"")
 _LIBRARY_STEM = re.compile(r"lib[\w+-]{2,}")
 _JOINED = re.compile(r"\"(\d+)\"\s*\+")
+_JOINED_BY_DOTS = re.compile(r"\"(\d+)\"\.join\(\s*\[\s*[a-zA-Z]?\"(\d+)\"\s*\]\s*\+")
+"""`".".join(["package"] + parts)`: the name of some package below one."""
 _NUMBER = re.compile(r"\"(\d+)\"")
 _INFIX = re.compile(rf"(?:%s|\{{[^{{}}]*\}})\.((?:{_NAME}\.)+{_NAME})(?:\.(?:%s|\{{[^{{}}]*\}}))?")
 _FILLED_IN = re.compile(r"\{[^{}]*\}|%[sd]")
@@ -166,6 +168,7 @@ def learn(text: str) -> SourceFacts:
     lists, walks = "iter_modules" in hints, "walk_packages" in hints
     names, others = _names(short)
     called, handed = _importer_calls(source, hints)
+    below = ((0, name) for name in _joined_by_dots(source)) if by_name or "resources" in code else ()
     return SourceFacts(
         imports=source.imports,
         dotted=_dotted(short),
@@ -175,7 +178,7 @@ def learn(text: str) -> SourceFacts:
         groups=_groups(short, hints),
         paths=_paths(strings),
         called=called,
-        handed=handed,
+        handed=_once((*handed, *below)),
         started=_once(_started(source, strings)),
         code=_once(_code(strings)),
         prefixes=_once(_prefixes(source)) if by_name else (),
@@ -312,6 +315,13 @@ def _prefixes(source: Source) -> Iterator[str]:
         match = _PREFIX.fullmatch(literal) if "." in literal and len(literal) <= _LONGEST_NAME else None
         if match and match[1] and literal[-1:] != "%" and (match[1] != literal or number in joined):
             yield match[1]
+
+
+def _joined_by_dots(source: Source) -> Iterator[str]:
+    """Packages of which one below is imported, or asked for its data, by parts of its name."""
+    for dot, name in _JOINED_BY_DOTS.findall(source.code):
+        if source.strings[int(dot)] == ".":
+            yield source.strings[int(name)]
 
 
 def _libraries(source: Source, short: Iterable[str], hints: frozenset[str]) -> Iterator[str]:
