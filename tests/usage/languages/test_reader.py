@@ -326,6 +326,13 @@ def test_what_two_packages_have_by_one_name_is_not_one_thing() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.name)
+@pytest.mark.parametrize("part", ["a", "a.", "a/", "a::", "a\\", "(a a ", "=a\n", "'a", "/*\n", "--[["])
+def test_the_work_grows_with_the_text_and_not_faster(language: Language, part: str) -> None:
+    """Steps that grew with its square would take hours."""
+    assert not learn((part * 300_000).encode(), language).computes
+
+
+@pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.name)
 @given(
     parts=st.lists(st.sampled_from([*"ab:/=.-'\"#$\\(){}*[] \n\0é", "use ", "require", "=cut", "::", "(a b)", "\\N{"]))
 )

@@ -152,7 +152,7 @@ R = Language(
     separator="/",
     names=(
         re.compile(r"\b(?:library|require|p_load|\w*Namespace)\s*\(\s*[\"']?([A-Za-z][\w.]*)"),
-        re.compile(r"\b([A-Za-z][\w.]*):::?[\w.`]"),
+        re.compile(r"(?<![\w.])([A-Za-z][\w.]*):::?[\w.`]"),
         re.compile(r"[\"']([A-Za-z][\w.]+)[\"']"),
     ),
     mark="Meta/package.rds",
@@ -196,7 +196,7 @@ PHP = Language(
     separator="\\",
     names=(
         re.compile(r"\b(?:use|new|extends|implements|instanceof|catch\s*\()\s+\\?([A-Za-z_]\w*(?:\\\w+)*)"),
-        re.compile(r"\\?([A-Za-z_]\w*(?:\\{1,2}\w+)+)"),
+        re.compile(r"\b([A-Za-z_]\w*(?:\\{1,2}\w+)+)"),
         re.compile(r"['\"]/?([\w.-]+(?:/[\w.-]+)*\.(?:php|inc|phtml))['\"]"),
     ),
     beginnings=(re.compile(r"['\"]\\*([A-Za-z_]\w*(?:\\{1,2}\w+)*)\\{1,2}['\"]\s*\."),),
