@@ -143,7 +143,10 @@ def _interrupted(space: Path, stage: str, seconds: float, *words: str) -> int:
 
 
 def _shared() -> set[object]:
-    """Processes, and mounts and files of this program and of podman: others may be of anybody."""
+    """Processes, and mounts and files of this program and of podman: others may be of anybody.
+
+    Podman binds its directory to itself while it works, for the next one to take away if it was ended.
+    """
     points = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
-    mounts = {point for point in points if "mlbloat" in point or "/containers/storage/" in point}
+    mounts = {point for point in points if "mlbloat" in point or "/containers/storage/overlay/" in point}
     return {*mounts, *Path("/var/tmp").iterdir(), *below(os.getpid())}
