@@ -308,6 +308,34 @@ def test_a_link_to_a_module_is_followed() -> None:
     assert kept(files, "/app/m.lua") == {"/usr/lib/lua/5.4/made.so", "/usr/lib/made.so.1"}
 
 
+def test_a_description_may_be_a_link_which_may_lead_nowhere() -> None:
+    links: Files = {
+        f"{GEMS}/specifications/made-1.2.gemspec": Link("/etc/made.gemspec"),
+        f"{GEMS}/specifications/other-1.0.gemspec": Link("/etc/never.gemspec"),
+    }
+    there: Files = {"/etc/made.gemspec": GEM["specifications/made-1.2.gemspec"]}
+    files = {"/app/main.rb": "require 'made'; require 'other'", **_below(GEMS, {**GEM, **OTHER_GEM}), **links, **there}
+    assert kept(files, "/app/main.rb") >= {*links, *there, f"{GEMS}/specifications/made-needs-3.0.gemspec"}
+
+
+@pytest.mark.parametrize(("root", "text"), [(PERL, "use {};"), ("/usr/share/php", "<?php new {};")])
+def test_a_name_may_have_any_number_of_parts(root: str, text: str) -> None:
+    separator, suffix = ("::", "pm") if root == PERL else ("\\", "php")
+    program = f"/app/run.{suffix}"
+    files = {program: text.format(f"Made{separator}" + f"a{separator}" * 20 + "b"), f"{root}/Made.{suffix}": ""}
+    assert kept(files, program) == {f"{root}/Made.{suffix}"}
+    assert kept({**files, program: text.format(f"a{separator}" * 5000 + "b")}, program) == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.name)
+@pytest.mark.parametrize("word", ["require", "add_dependency", "Depends:"])
+def test_white_space_is_passed_over_once(language: Language, word: str) -> None:
+    """Steps that grew with its square would take hours."""
+    text = (word + " " * 1_000_000).encode()
+    assert not learn(text, language).computes
+    assert needs(text, language).names == ()
+
+
 def test_what_two_packages_have_by_one_name_is_not_one_thing() -> None:
     root = "/usr/share/php/Shared"
     files: Files = {

@@ -22,7 +22,7 @@ _COMMANDS = (
         rf"\b(?:system2?|exec[lv]?p?e?|spawn|popen\d?|shell_exec|passthru|proc_open|qx|open[23]?|capture\w*)\b[\s({{\['\",|/-]*{_PROGRAM}"
     ),
     re.compile(rf"`{_PROGRAM}"),
-    re.compile(r"['\"]\|?\s*([A-Za-z0-9_./+-]+)[^'\"\n]{0,200}\|['\"]"),
+    re.compile(r"['\"]\|?\s*([A-Za-z0-9_./+-]++)[^'\"\n]{0,200}\|['\"]"),
 )
 """Calls that start a program, in whichever language, and its name."""
 

@@ -14,6 +14,8 @@ from mlbloat.usage.languages.table import Language
 from mlbloat.usage.names import environment, is_shared_directory
 
 _MEMORY = 1 << 16
+_LONGEST_NAME = 1 << 10
+"""A longer one is data: no path is so long, and each of its parts may be the last one of a module's name."""
 _MOST_ABOVE = 6
 """Directories above a text that its modules may be in."""
 _FILES = frozenset({Kind.FILE, Kind.SYMLINK})
@@ -36,10 +38,13 @@ class Finder:
         self._around = lru_cache(maxsize=_MEMORY)(self._directories_around)
 
     def _known(self, name: str) -> tuple[str, ...]:
-        name = self._bare(name)
-        found = (*(path for root in self.roots for path in self._in(root, name)), *self._indexed.get(name, ()))
-        above = name.rpartition("/")[0] if self._language.shortened else ""
-        return found or (self.known(above) if above else ())
+        name = self._bare(name) if len(name) <= _LONGEST_NAME else ""
+        while name:
+            found = (*(path for root in self.roots for path in self._in(root, name)), *self._indexed.get(name, ()))
+            if found:
+                return found
+            name = name.rpartition("/")[0] if self._language.shortened else ""
+        return ()
 
     def near(self, name: str, text: str) -> Iterator[str]:
         """Yield the files that a name means beside a text, or in a directory above it or the `lib` of one."""

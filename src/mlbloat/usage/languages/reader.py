@@ -133,8 +133,9 @@ class LanguageReader:
             yield Use(leader, Level.SAFE, Reason.SAME_PACKAGE, path)
         for each in finder.members(path) if leader == path else ():
             yield Use(each, Level.SAFE, Reason.SAME_PACKAGE, path)
-            if _describes(language, each):
-                yield from self._modules(finder, self._learning.of(NEEDS[language.name], self._tree[each]), path)
+            described = self._tree.find(each).entry if _describes(language, each) else None
+            if described is not None and described.kind is Kind.FILE:  # it may be a link, to nothing even
+                yield from self._modules(finder, self._learning.of(NEEDS[language.name], described), path)
 
 
 def _programs(language: Language) -> str:

@@ -96,7 +96,7 @@ PERL = Language(
         (re.compile(r"\bdbmopen\b"), "AnyDBM_File"),
     ),
     computed=re.compile(
-        r"\brequire\s*\(?\s*(?:[$\"]|join)|\beval\b[^;]{0,200}\b(?:require|use)\b[^;]{0,80}[$]|AUTOLOAD|\breaddir\b"
+        r"\brequire\s*(?:\(\s*)?(?:[$\"]|join)|\beval\b[^;]{0,200}\b(?:require|use)\b[^;]{0,80}[$]|AUTOLOAD|\breaddir\b"
         r"|[@%]INC\b|\b(?:use_module|use_package_optimistically|require_module|load_class|load_plugin"
         r"|Module::(?:Load|Pluggable|Find))\b"
     ),
@@ -132,7 +132,7 @@ RUBY = Language(
     beginnings=(re.compile(r"['\"]([\w-]+(?:/[\w-]+)*)/#\{"),),
     index=re.compile(r".*/specifications/(?:default/)?([^/]+?)-\d[^/]*\.gemspec"),
     about=re.compile(r".*\.gemspec"),
-    needs=re.compile(r"add(?:_runtime)?_dependency\s*\(?\s*(?:%q<|['\"])([\w.-]+)"),
+    needs=re.compile(r"add(?:_runtime)?_dependency\s*(?:\(\s*)?(?:%q<|['\"])([\w.-]+)"),
     on_demand=(
         (_ALWAYS, "rubygems did_you_mean error_highlight syntax_suggest/core monitor pp set"),
         (_ALWAYS, "unicode_normalize/normalize enc/encdb enc/trans/transdb"),

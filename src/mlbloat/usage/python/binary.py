@@ -77,7 +77,7 @@ def _strings_of_bytecode(tree: FileTree, entry: Entry) -> Strings:
 
 
 EXTENSION = Kind("extension/2", Strings, _strings_of)
-BYTECODE = Kind("bytecode/1", Strings, _strings_of_bytecode)
+BYTECODE = Kind("bytecode/2", Strings, _strings_of_bytecode)
 
 
 def _texts(stream: BinaryIO, binary: Binary) -> Iterator[bytes]:

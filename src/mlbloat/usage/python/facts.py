@@ -218,7 +218,7 @@ def _learn_file(tree: FileTree, entry: Entry) -> SourceFacts:
     return learn(decode(tree.read(entry, _MOST_READ)))
 
 
-SOURCE = Kind("python/11", SourceFacts, _learn_file)
+SOURCE = Kind("python/12", SourceFacts, _learn_file)
 
 
 def _names(short: Iterable[str]) -> tuple[tuple[str, ...], list[str]]:
