@@ -151,6 +151,12 @@ def test_the_working_directory_is_the_application() -> None:
     assert application(files, "python3") == ["/app/a.py", "/app/sub/b.bin"]
 
 
+@pytest.mark.parametrize("place", ["/usr/lib/python3/dist-packages/shop", "usr/lib/python3/dist-packages/shop"])
+def test_the_working_directory_may_be_among_installed_modules_and_written_without_a_slash(place: str) -> None:
+    files: Files = {"/usr/lib/python3/dist-packages/shop/a.csv": "", "/usr/lib/python3/dist-packages/b.csv": ""}
+    assert application(files, "python3", place=place) == ["/usr/lib/python3/dist-packages/shop/a.csv"]
+
+
 def test_files_beside_the_script_are_the_application() -> None:
     files: Files = {"/srv/code/main.py": "", "/srv/code/data/x": ""}
     assert application(files, "python3", "/srv/code/main.py", place="/") == ["/srv/code/data/x", "/srv/code/main.py"]

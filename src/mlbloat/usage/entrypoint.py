@@ -127,12 +127,13 @@ def application_seeds(
     which a run took modules that nothing installed.
     """
     names = Names(tree, config)
-    searched = environment(config, "PYTHONPATH").split(":")
-    places = (tree.find(path).path for path in (config.working_directory or "/", *searched) if path.startswith("/"))
+    variable = environment(config, "PYTHONPATH").split(":")
+    searched = (tree.find(path).path for path in variable if path.startswith("/"))
     found: dict[str, Use] = {}
     for directory in dict.fromkeys(
         (
-            *(place for place in places if not _INSTALLED.search(f"{place}/")),
+            tree.find(config.working_directory or "/").path,  # of the application wherever it is
+            *(place for place in searched if not _INSTALLED.search(f"{place}/")),
             *_script_directories(tree, inventory, names, config, commands),
             *_module_directories(tree, inventory, touched),
         )
