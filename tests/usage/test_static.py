@@ -141,6 +141,43 @@ def test_bytecode_of_what_only_may_be_needed_is_left_to_python() -> None:
         assert [levels[f"{LIB}/__pycache__/{name}.cpython-311.pyc"] for name in names] == expected
 
 
+_STANDARD = {
+    "/usr/bin/python3.11": "",
+    f"{LIB}/os.py": "",
+    f"{LIB}/encodings/__init__.py": "",
+    f"{LIB}/glob.py": "import fnmatch\n",
+    f"{LIB}/json/__init__.py": "",
+    f"{LIB}/json/decoder.py": "",
+    f"{LIB}/json/tests/test_all.py": "",
+    f"{LIB}/lib-dynload/mmap.cpython-311-x86_64-linux-gnu.so": "",
+    f"{LIB}/lib-dynload/_curses.cpython-311-x86_64-linux-gnu.so": "",
+    f"{LIB}/distutils/__init__.py": "",
+    f"{LIB}/test/__init__.py": "",
+    f"{LIB}/dist-packages/other.py": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("use", "stays"),
+    [
+        (Use("/usr/bin/python3.11", Level.TRACED, Reason.EXECUTED, "run 'r'"), True),
+        (Use("/usr/bin/python3.11", Level.LINKED, Reason.INTERPRETER, "/app"), True),
+        (Use("/usr/bin/python3.11", Level.SAFE, Reason.MAY_RUN, "/app"), False),
+        (Use("/usr/bin/python3.11", Level.TRACED, Reason.KEEP_RULE, ""), False),
+        (Use("/usr/bin/python3.12", Level.TRACED, Reason.LOOKED_UP, "run 'r'"), False),
+    ],
+    ids=["ran", "needed", "may run", "kept by a rule", "not there"],
+)
+def test_scripts_from_outside_may_import_the_standard_library_of_what_ran(use: Use, stays: bool) -> None:
+    tree = tree_of(_STANDARD)
+    found = {each.path: each.level for each in static.follow(tree, NOTHING, CONFIG, (use,), ())}
+    wanted = ["glob.py", "json/__init__.py", "json/decoder.py", "lib-dynload/mmap.cpython-311-x86_64-linux-gnu.so"]
+    assert [found.get(f"{LIB}/{name}") for name in wanted] == [Level.SAFE if stays else None] * len(wanted)
+    left = ["json/tests/test_all.py", "distutils/__init__.py", "test/__init__.py", "dist-packages/other.py"]
+    left.append("lib-dynload/_curses.cpython-311-x86_64-linux-gnu.so")
+    assert not {f"{LIB}/{name}" for name in left} & found.keys()
+
+
 def test_programs_below_a_named_directory_are_others() -> None:
     files: dict[str, bytes | str | None] = {
         "/bin/start": "#!/bin/sh\nexec /opt/tool/share\nTOOL_DIR=/opt/tool/share\n",

@@ -77,7 +77,10 @@ def _follow(ground: Ground, inventory: Inventory, touched: Sequence[Use], comman
             others,
             ConventionReader(ground, inventory),
         )
-        reached = reach(tree, readers, seeds, lambda entry: python.group_of(entry) or others.group_of(entry))
+        standard = python.standard_library(seeds)
+        reached = reach(
+            tree, readers, (*seeds, *standard), lambda entry: python.group_of(entry) or others.group_of(entry)
+        )
         ground.learning.save()
     kept = Level.TRACED if ran else Level.LINKED
     return (

@@ -28,7 +28,14 @@ from mlbloat.usage.python.layout import PYTHON, Environment, Layout
 from mlbloat.usage.python.literals import Literals
 from mlbloat.usage.python.modules import Modules
 from mlbloat.usage.python.source import When, scan
-from mlbloat.usage.python.startup import AT_PROMPT, AT_START, BESIDE, HOOK, ON_DEMAND
+from mlbloat.usage.python.startup import (
+    AT_PROMPT,
+    AT_START,
+    BESIDE,
+    HOOK,
+    NOT_FOR_SCRIPTS,
+    ON_DEMAND,
+)
 from mlbloat.usage.reach import Offer
 
 _MOST_READ = 1 << 24
@@ -60,6 +67,28 @@ class PythonReader:
         self._tests = tuple(f"{directory}test/" for directory in self._standard)
         self._by_suffix = {"pyc": self._bytecode, "pyi": self._stub, "pth": self._path_file}
         self._bytecode_of = lru_cache(maxsize=1 << 14)(self._bytecode_in)
+
+    def standard_library(self, seeds: Iterable[Use]) -> Iterator[Use]:
+        """Yield the modules of the standard library of each interpreter that ran, or that the command needs.
+
+        They are what a script from outside of the image, or a command of one line, counts on without a look.
+        """
+        ran = (use.path for use in seeds if use.level <= Level.LINKED and use.reason is not Reason.KEEP_RULE)
+        for path in dict.fromkeys(path for path in ran if _INTERPRETER.fullmatch(posixpath.basename(path))):
+            for each in self._layout.of_program(path) if self._tree.find(path).entry else ():
+                for module in self._standard_modules(each):
+                    yield Use(module, Level.SAFE, Reason.MAY_IMPORT, path)
+
+    def _standard_modules(self, environment: Environment) -> Iterator[str]:
+        library = environment.standard_library
+        for root in (library, f"{library}/lib-dynload") if library else ():
+            for name in self._modules.names(root):
+                module = self._modules.member(root, name, environment.version)
+                if module is None or name in NOT_FOR_SCRIPTS or name.startswith("_"):
+                    continue
+                yield from module.files
+                if module.files and module.directory:
+                    yield from self._modules.submodules(module.directory, environment.version, recursive=True)
 
     def prepare(self, entries: Sequence[Entry]) -> None:
         self._learning.ahead(SOURCE, (entry for entry in entries if entry.name.endswith((".py", ".pyi"))))

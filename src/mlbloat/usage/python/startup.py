@@ -78,3 +78,18 @@ AT_PROMPT = {"_sitebuiltins": "pydoc.py", "pydoc": "pydoc_data/"}
 
 https://docs.python.org/3/library/constants.html#constants-added-by-the-site-module, `Lib/_sitebuiltins.py`
 """
+
+NOT_FOR_SCRIPTS = frozenset(
+    """
+    aifc antigravity asynchat asyncore audioop bdb cProfile cgi cgitb chunk crypt ctypes curses dbm distutils doctest
+    ensurepip idlelib imghdr imp lib2to3 mailcap msilib nis nntplib ossaudiodev pdb pickletools pipes profile pstats
+    pyclbr pydoc pydoc_data shelve smtpd sndhdr spwd sunau tabnanny telnetlib test this timeit tkinter trace turtle
+    turtledemo unittest uu venv xdrlib xx xxlimited xxlimited_35 xxsubtype
+    """.split()
+)
+"""What of the standard library a script hardly imports that somebody runs in a container from outside of the image.
+
+It is deprecated and gone from later versions (PEP 594, PEP 632), builds and installs, is for developing, debugging and
+measuring (https://docs.python.org/3/library/development.html, debug.html), for a display or a terminal, or leads to
+libraries of the system that little else needs (`ctypes`, `dbm`). It stays where anything imports it.
+"""
