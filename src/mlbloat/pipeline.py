@@ -334,13 +334,12 @@ def _measure(request: Request, analysis: _Analysis, talk: Talk) -> Report:
         device = gpu.census(subject.tree, subject.cache, request.gpus)
         found = findings.find(subject.image, subject.tree, analysis.inventory, analysis.marks, subject.cache, device)
         heard = findings.silence(found, request.workload.ignore, request.today)
-        evidence = analysis.evidence
         return metrics.measure(
             image=subject.image,
             tree=subject.tree,
             inventory=analysis.inventory,
             marks=analysis.marks,
-            evidence=replace(evidence, flags=(*evidence.flags, *heard.flags)),
+            evidence=replace(analysis.evidence, flags=(*analysis.evidence.flags, *heard.flags)),
             findings=heard.findings,
             silenced=heard.silenced,
             device=device,
