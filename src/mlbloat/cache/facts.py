@@ -33,16 +33,16 @@ class Facts(Generic[Fact]):
         self._encode = msgspec.msgpack.Encoder().encode
 
     def get(self, key: tuple[str, int] | None) -> Fact | None:
-        """Return what is known of a content; None when that is nothing, or it has no key."""
-        value = None if key is None else self._of_layer(key[0]).get(key[1])
+        """Return what is kept or was learnt of a content; None when that is nothing, or it has no key."""
+        value = None if key is None else self._value(*key)
         try:
             return None if value is None else self._decode(value)
         except msgspec.DecodeError:  # a damaged value is as good as none
             return None
 
     def has(self, key: tuple[str, int] | None) -> bool:
-        """Tell whether something is kept of a content; a damaged value counts until it is asked for."""
-        return key is not None and key[1] in self._of_layer(key[0])
+        """Tell whether something is known of a content; a damaged value counts until it is asked for."""
+        return key is not None and self._value(*key) is not None
 
     def put(self, key: tuple[str, int] | None, fact: Fact) -> None:
         if key is not None:
@@ -60,6 +60,11 @@ class Facts(Generic[Fact]):
         for layer, parts in self._new.items():
             self.cache.save(self.kind, layer, parts)
         self._new.clear()
+
+    def _value(self, layer: str, offset: int) -> bytes | None:
+        learnt = self._new.get(layer)
+        value = learnt.get(offset) if learnt else None
+        return self._of_layer(layer).get(offset) if value is None else value
 
     def _of_layer(self, layer: str) -> dict[int, bytes]:
         if layer not in self._kept:

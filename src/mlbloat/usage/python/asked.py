@@ -28,20 +28,23 @@ class Asked:
     def __init__(self, ground: Ground, inventory: Inventory) -> None:
         self._ground = ground
         self._owners = inventory.owners
+        self._known: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+        """Modules and commands by package."""
 
     def uses(self, entry: Entry) -> Iterator[Use]:
         """Yield what belongs to the distribution of a top-level module."""
         for package in self._owners.get(entry.path, ()):
             if package.manager is Manager.PIP and package.requested:
-                modules = [
-                    path for path in package.files if path.endswith(".py") and _is_module(path, package.location)
-                ]
-                self._ground.learning.ahead(SOURCE, (self._ground.tree[path] for path in modules))
-                for path in modules:
-                    if path not in package.metadata and not self._is_of_tests(path):
-                        yield Use(path, Level.SAFE, Reason.MAY_IMPORT, entry.path)
-                for path in self._commands(package):
-                    yield Use(path, Level.SAFE, Reason.MAY_RUN, entry.path)
+                if package.key not in self._known:
+                    self._known[package.key] = tuple(self._modules(package)), tuple(self._commands(package))
+                modules, commands = self._known[package.key]
+                yield from (Use(path, Level.SAFE, Reason.MAY_IMPORT, entry.path) for path in modules)
+                yield from (Use(path, Level.SAFE, Reason.MAY_RUN, entry.path) for path in commands)
+
+    def _modules(self, package: Package) -> Iterator[str]:
+        modules = [path for path in package.files if path.endswith(".py") and _is_module(path, package.location)]
+        self._ground.learning.ahead(SOURCE, (self._ground.tree[path] for path in modules))
+        return (path for path in modules if path not in package.metadata and not self._is_of_tests(path))
 
     def _is_of_tests(self, path: str) -> bool:
         """Tell a tool of the library's own developers: it takes something from the tests."""
