@@ -11,7 +11,7 @@ import pytest
 
 from mlbloat.cache import Store
 from mlbloat.errors import BadImageError
-from mlbloat.image import blob, checked_beside, load, squash, unpack
+from mlbloat.image import blob, checked_beside, load, squash
 from mlbloat.image.ondemand import RemoteBlob
 from mlbloat.model.image import Image
 from mlbloat.runtime import workers
@@ -31,20 +31,6 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
 
 
-@pytest.fixture
-def read_here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the layers that this process itself read."""
-    names: list[str] = []
-    real = unpack.unpack
-
-    def counting(*args: object, name: str, **more: object) -> object:
-        names.append(name)
-        return real(*args, name=name, **more)  # type: ignore[arg-type, type-var]  # handed on as they came
-
-    monkeypatch.setattr(blob, "unpack", counting)
-    return names
-
-
 def known(tmp_path: Path, compression: images.Compression = "none") -> Image:
     """An image whose layers the cache knows, and nobody checked this time."""
     directory = str(images.oci_dir(tmp_path / "image", LAYERS, compression=compression))
@@ -62,17 +48,17 @@ def until(true: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_all_layers_are_checked_while_this_process_does_something_else(
-    tmp_path: Path, read_here: list[str], compression: images.Compression
+    tmp_path: Path, layers_read: list[str], compression: images.Compression
 ) -> None:
     image = known(tmp_path, compression)
-    read_here.clear()
+    layers_read.clear()
     checked = "*.tar" if compression == "gzip" else "*.checked"
     with checked_beside(image):
         until(lambda: len(list((tmp_path / "second/layers").glob(checked))) == len(LAYERS))
     assert not multiprocessing.active_children()
     tree = squash(image)
     assert [tree.read(tree[f"/{number}"]) for number in range(7)] == [b"content %d" % number for number in range(7)]
-    assert read_here == []
+    assert layers_read == []
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)

@@ -9,7 +9,7 @@ import pytest
 
 from mlbloat.cache import Store, remembered
 from mlbloat.errors import BadImageError
-from mlbloat.image import blob, load, squash, unpack
+from mlbloat.image import blob, load, squash
 from mlbloat.model.filetree import Entry
 from mlbloat.tarstream import Window
 from tests.support import images
@@ -27,57 +27,43 @@ def cache(tmp_path: Path) -> Store:
     return Store(tmp_path / "cache", "1")
 
 
-@pytest.fixture
-def unpacked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the layers that were read."""
-    names: list[str] = []
-    real = unpack.unpack
-
-    def counting(*args: object, name: str, **more: object) -> object:
-        names.append(name)
-        return real(*args, name=name, **more)  # type: ignore[arg-type, type-var]  # handed on as they came
-
-    monkeypatch.setattr(blob, "unpack", counting)
-    return names
-
-
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
 def test_the_second_load_reads_no_layer(
-    tmp_path: Path, cache: Store, unpacked: list[str], compression: images.Compression
+    tmp_path: Path, cache: Store, layers_read: list[str], compression: images.Compression
 ) -> None:
     path = str(images.oci_archive(tmp_path / "image.tar", LAYERS, compression=compression))
     first = load(path, tmp_path / "1", cache=cache)
-    assert len(unpacked) == 2
+    assert len(layers_read) == 2
     second = load(path, tmp_path / "2", cache=cache)
-    assert len(unpacked) == 2
+    assert len(layers_read) == 2
 
     for one, other in zip(first.layers, second.layers, strict=True):
         assert replace(one, source=other.source) == other
     assert squash(first).entries == squash(second).entries
 
 
-def test_a_sibling_reads_its_own_layers_only(tmp_path: Path, cache: Store, unpacked: list[str]) -> None:
+def test_a_sibling_reads_its_own_layers_only(tmp_path: Path, cache: Store, layers_read: list[str]) -> None:
     load(str(images.oci_archive(tmp_path / "one.tar", LAYERS)), tmp_path / "1", cache=cache)
-    unpacked.clear()
+    layers_read.clear()
     path = images.oci_archive(tmp_path / "other.tar", [*LAYERS, {"/new": b"new"}])
 
     tree = squash(load(str(path), tmp_path / "2", cache=cache))
 
-    assert unpacked == [f"layer 2 of oci-archive:{path}"]
+    assert layers_read == [f"layer 2 of oci-archive:{path}"]
     assert tree.read(tree["/new"]) == b"new"
 
 
-def test_a_content_of_a_known_layer_is_read_from_it_once(tmp_path: Path, cache: Store, unpacked: list[str]) -> None:
+def test_a_content_of_a_known_layer_is_read_from_it_once(tmp_path: Path, cache: Store, layers_read: list[str]) -> None:
     path = str(images.oci_archive(tmp_path / "image.tar", LAYERS))
     load(path, tmp_path / "1", cache=cache)
     tree = squash(load(path, tmp_path / "2", cache=cache))
-    unpacked.clear()
+    layers_read.clear()
 
     with ThreadPoolExecutor(4) as pool:
         contents = list(pool.map(lambda _: tree.read(tree["/h"]), range(8)))
 
     assert contents == [b"content"] * 8
-    assert len(unpacked) == 1
+    assert len(layers_read) == 1
 
 
 @pytest.mark.parametrize("compression", ["gzip", "none"])

@@ -3,6 +3,7 @@
 from mlbloat.model.image import ImageConfig
 from mlbloat.model.package import Inventory, Manager, Package
 from mlbloat.model.use import Level, Reason
+from mlbloat.usage.belongings import Belongings
 from mlbloat.usage.conventions import ConventionReader
 from mlbloat.usage.elf import ElfReader
 from mlbloat.usage.ground import Ground
@@ -32,7 +33,8 @@ def found(*packages: Package, program: bytes = LOADS, by: str = SERVER, extra: s
     tree = tree_of({**files, **dict.fromkeys((*MANY, *SPECIAL, *filter(None, [extra])), ""), SPECIAL[2]: "#!/bin/sh\n"})
     ground = Ground(tree, ImageConfig(document=b"{}"))
     inventory = Inventory(packages=packages, owners=owners)
-    reader = ElfReader(ground, inventory) if by == SERVER else ConventionReader(ground, inventory)
+    belongings = Belongings(ground, inventory)
+    reader = ElfReader(ground, belongings) if by == SERVER else ConventionReader(ground, inventory, belongings)
     uses = [use for use in reader.read(tree[by]) if use.path.startswith(PLACE)]
     assert {(use.level, use.reason) for use in uses} <= {(Level.SAFE, Reason.MAY_LOAD), (Level.SAFE, Reason.NAMED)}
     return sorted(use.path for use in uses)

@@ -5,6 +5,7 @@ import pytest
 from mlbloat.model.image import ImageConfig
 from mlbloat.model.package import Inventory, Manager, Package
 from mlbloat.model.use import Level, Reason, Use
+from mlbloat.usage.belongings import Belongings
 from mlbloat.usage.conventions import ConventionReader, configuration, pins
 from mlbloat.usage.ground import Ground
 from tests.support.elf import elf_file
@@ -25,7 +26,8 @@ def inventory_of(*packages: Package) -> Inventory:
 
 def uses(files: Files, path: str, inventory: Inventory = NOTHING) -> list[Use]:
     tree = tree_of(files)
-    return list(ConventionReader(Ground(tree, ImageConfig(document=b"{}")), inventory).read(tree[path]))
+    ground = Ground(tree, ImageConfig(document=b"{}"))
+    return list(ConventionReader(ground, inventory, Belongings(ground, inventory)).read(tree[path]))
 
 
 def levels(files: Files, path: str, inventory: Inventory = NOTHING) -> dict[str, Level]:
@@ -67,7 +69,8 @@ def test_messages_of_used_packages_are_safe_in_the_languages_of_the_image(
     package = Package(manager=Manager.APT, name="tool", version="1", location="/", files=("/usr/bin/tool", *catalogues))
     tree = tree_of({"/usr/bin/tool": "", **catalogues})
     ground = Ground(tree, ImageConfig(document=b"{}", environment=variables))
-    found = list(ConventionReader(ground, inventory_of(package)).read(tree["/usr/bin/tool"]))
+    inventory = inventory_of(package)
+    found = list(ConventionReader(ground, inventory, Belongings(ground, inventory)).read(tree["/usr/bin/tool"]))
     assert {use.path.split("/")[4] for use in found} == languages
 
 

@@ -211,12 +211,12 @@ SETTINGS = FactKind("settings/1", SettingsFacts, _learn)
 class ConventionReader:
     """Reads any reached file by its name and owner, and configuration below `/etc` by its text."""
 
-    def __init__(self, ground: Ground, inventory: Inventory) -> None:
+    def __init__(self, ground: Ground, inventory: Inventory, belongings: Belongings) -> None:
         self._tree = tree = ground.tree
         self._learning = ground.learning
         self._inventory = inventory
         self._names = ground.names
-        self._belongings = Belongings(ground, inventory)
+        self._belongings = belongings
         found = (tree.find(path).path for pattern in _CONVERTERS for path in expand(tree, pattern))
         self._converters = tuple(dict.fromkeys(found))
         self._catalogues = _catalogues(ground.config)

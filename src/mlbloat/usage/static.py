@@ -12,6 +12,7 @@ from mlbloat.model.image import ImageConfig
 from mlbloat.model.package import Inventory
 from mlbloat.model.use import Level, Reason, Use
 from mlbloat.usage.answers import ANSWERS, Answer
+from mlbloat.usage.belongings import Belongings
 from mlbloat.usage.conventions import ConventionReader, configuration, pins
 from mlbloat.usage.elf.reader import ElfReader
 from mlbloat.usage.entrypoint import (
@@ -69,13 +70,14 @@ def _follow(ground: Ground, inventory: Inventory, touched: Sequence[Use], comman
         application = application_seeds(tree, inventory, config, commands, touched)
         seeds = (*touched, *started, *checked, *application)
         python, others = PythonReader(ground, inventory), LanguageReader(ground, inventory, seeds)
+        belongings = Belongings(ground, inventory)
         readers = (
-            ElfReader(ground, inventory),
+            ElfReader(ground, belongings),
             python,
             ScriptReader(ground),
             JarReader(ground),
             others,
-            ConventionReader(ground, inventory),
+            ConventionReader(ground, inventory, belongings),
         )
         standard = python.standard_library(seeds)
         reached = reach(

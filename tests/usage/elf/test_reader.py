@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mlbloat.model.image import ImageConfig
 from mlbloat.model.package import Inventory
 from mlbloat.model.use import Level, Reason
+from mlbloat.usage.belongings import Belongings
 from mlbloat.usage.elf import ElfReader
 from mlbloat.usage.ground import Ground
 from tests.support.elf import MACHINE_AARCH64, elf_file
@@ -21,7 +22,8 @@ LIB = elf_file(soname="liba.so.1")
 
 def uses(files: Files, path: str, environment: tuple[tuple[str, str], ...] = ()) -> list[tuple[str, Level, Reason]]:
     tree = tree_of(files)
-    reader = ElfReader(Ground(tree, ImageConfig(document=b"{}", environment=environment)), NOTHING)
+    ground = Ground(tree, ImageConfig(document=b"{}", environment=environment))
+    reader = ElfReader(ground, Belongings(ground, NOTHING))
     return [(use.path, use.level, use.reason) for use in reader.read(tree[path])]
 
 

@@ -3,6 +3,7 @@
 import bz2
 import random
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def test_the_names_are_found_each_by_itself(name: str) -> None:
 
 
 @pytest.mark.parametrize("pack", [bz2.compress, zstd.compress])
-def test_a_table_that_another_format_packs_is_cut_by_the_same_lengths(pack) -> None:  # type: ignore[no-untyped-def]
+def test_a_table_that_another_format_packs_is_cut_by_the_same_lengths(pack: Callable[[bytes], bytes]) -> None:
     strings = collect(PLAIN.replace(table(), bytes(len(table()))), pack(table()))
     assert strings.words >= NAMES
     assert strings.tables == ()

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 from mlbloat.model.filetree import Entry
-from mlbloat.model.package import Inventory
 from mlbloat.model.use import Level, Reason, Use
 from mlbloat.usage.belongings import Belongings
 from mlbloat.usage.elf.binary import Binary
@@ -21,11 +20,11 @@ _CUSTOMARY = frozenset({"libc.so.6"})
 class ElfReader:
     """Reads every ELF file: the loader's needs at `linked`, names in its data at `safe`."""
 
-    def __init__(self, ground: Ground, inventory: Inventory) -> None:
+    def __init__(self, ground: Ground, belongings: Belongings) -> None:
         self._learning = ground.learning
         self._names = ground.names
         self._loader = Loader(ground)
-        self._belongings = Belongings(ground, inventory)
+        self._belongings = belongings
 
     def prepare(self, entries: Sequence[Entry]) -> None:
         self._learning.ahead(ELF, (entry for entry in entries if self._loader.binary(entry) is not None))

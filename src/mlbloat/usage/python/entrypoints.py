@@ -47,7 +47,7 @@ def _declared(ground: Ground, path: str) -> Iterator[tuple[str, str, str]]:
     if entry is None or entry.kind is not Kind.FILE:
         return
     parser = configparser.RawConfigParser(delimiters=("=",), strict=False, interpolation=None, default_section="\0")
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.optionxform = str  # type: ignore[assignment, method-assign]  # documented way to keep the case of names
     try:
         parser.read_string(ground.learning.text(entry, _LIMIT).decode("utf-8", "replace"))
     except configparser.Error:
