@@ -1,46 +1,25 @@
 """Hold runs on two images against each other; running is not done here: `verify` is given a function for each side."""
 
-import json
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 from mlbloat import textdiff
 from mlbloat.errors import RunError
-from mlbloat.model.bytecode import source_of
 from mlbloat.model.container import Outcome
-from mlbloat.model.filetree import FileTree, Kind
 from mlbloat.model.plain import plain
 from mlbloat.model.report import SideReport, Verdict, VerdictRun
 from mlbloat.model.step import Step, reports_of
 from mlbloat.model.use import RunRecord
 from mlbloat.model.workload import Exec, Expect, Request, Run, Service, Workload
 from mlbloat.verify.fidelity import bounded
+from mlbloat.verify.missing import Missed
 
 _NOT_STARTED = 127
 """What a shell reports for a command that cannot be started."""
 
 Ran = RunRecord | Outcome
 Execute = Callable[[Run], Ran]
-
-_SHOWN = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missed:
-    """Removed files that a failed run may have failed for, the likeliest first."""
-
-    asked: tuple[str, ...] = ()
-    """It named them on the slim image."""
-    used: tuple[str, ...] = ()
-    """It touches them on the original; here it did not come so far, or found no such name in a directory."""
-    listed: tuple[str, ...] = ()
-    """On the original it lists the directories that they are in; only when there is nothing better."""
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*self.asked, *self.used, *self.listed)))
 
 
 def expectation_failures(expect: Expect, ran: Ran, service: Service | None = None) -> tuple[str, ...]:
@@ -173,21 +152,6 @@ def _asked(run: Run) -> tuple[object, ...]:
     return (run.run, run.args, run.environment, asked)
 
 
-def missing_files(paths: Iterable[str], original: FileTree, slim: FileTree) -> tuple[str, ...]:
-    """Return regular files of the original that a run named and that the slim image has not, in order.
-
-    Byte code whose source is there is none: Python looks for it first, and compiles the source.
-    """
-    missing: dict[str, None] = {}
-    for path in paths:
-        entry = original.find(path).entry if path.startswith("/") else None
-        if entry is None or entry.kind is not Kind.FILE or entry.path in slim:
-            continue
-        if not (entry.path.endswith(".pyc") and source_of(entry.path) in slim):
-            missing[entry.path] = None
-    return tuple(missing)
-
-
 def _tells_enough(record: RunRecord, run: Run) -> bool:
     """A record from a profile file has neither output nor answers; then the run is made again."""
     if run.service is not None and not record.steps:
@@ -212,8 +176,8 @@ def _verdict_run(
     else:
         differences = check_run(run.expect, was, now, run.service)
         if differences and missed is not None:
-            missing = missed(run)
-            differences += tuple(_missing_sentences(missing))
+            missing = missed(run).by(_written(now))
+            differences += tuple(missing.sentences())
     return VerdictRun(
         name=run.name,
         kind=kind,
@@ -225,27 +189,18 @@ def _verdict_run(
     )
 
 
-def _missing_sentences(missed: Missed) -> Iterator[str]:
-    for path in missed.asked:
-        yield f"it looked for {plain(path)}, which was removed; keep: [{json.dumps(path)}]"
-    asked = frozenset(missed.asked)
-    yield from _sample("on the original it uses", tuple(path for path in missed.used if path not in asked))
-    yield from _sample("on the original it lists the directories of", missed.listed)
-
-
-def _sample(what: str, paths: tuple[str, ...]) -> Iterator[str]:
-    if paths:
-        more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-        files = "1 file that was" if len(paths) == 1 else f"{len(paths)} files that were"
-        yield f"{what} {files} removed: {', '.join(plain(path) for path in paths[:_SHOWN])}{more}"
-
-
 def _outcome(execute: Execute, run: Run) -> Ran:
     """Run; a command that cannot be started on one of the two images is a result like any other."""
     try:
         return execute(run)
     except RunError as error:
         return Outcome(exit=_NOT_STARTED, stdout=b"", stderr=str(error).encode(), seconds=0.0)
+
+
+def _written(ran: Ran) -> Iterator[bytes]:
+    """Yield all that a run wrote, and what it answered."""
+    yield from (ran.stdout, ran.stderr)
+    yield from (stream for step in ran.steps for stream in (step.body, step.stderr))
 
 
 def _killed(ran: Ran) -> str:
