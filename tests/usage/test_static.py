@@ -193,17 +193,30 @@ def test_programs_below_a_named_directory_are_others() -> None:
     assert kept == {"run", "data", "misc/data"}
 
 
+LINES = [
+    (("python3.11", "-c", "import p.q; p.q.f()"), {"/bin/python3.11", f"{LIB}/p/q.py"}),
+    (("/bin/sh", "-c", "python3.11 -c 'import p.q' || exit 1"), {"/bin/python3.11", f"{LIB}/p/q.py"}),
+    (("/bin/sh", "-c", "python3.11 -m p.q || exit 1"), {"/bin/python3.11", f"{LIB}/p/q.py"}),
+    (("python3.11", "-m", "p.q"), {"/bin/python3.11", f"{LIB}/p/q.py"}),
+    (("/bin/sh", "-c", "it's broken"), {"/bin/sh"}),
+    ((), set[str]()),
+]
+"""Command lines, and what they lead to."""
+
+
 @pytest.mark.parametrize("touched", [(), (Use("/bin/sh", Level.TRACED, Reason.EXECUTED, "run"),)])
-@pytest.mark.parametrize(
-    ("check", "kept"),
-    [
-        (("python3.11", "-c", "import p.q; p.q.f()"), {"/bin/python3.11", f"{LIB}/p/q.py"}),
-        (("/bin/sh", "-c", "python3.11 -c 'import p.q' || exit 1"), {"/bin/python3.11", f"{LIB}/p/q.py"}),
-        (("/bin/sh", "-c", "python3.11 -m p.q || exit 1"), {"/bin/python3.11", f"{LIB}/p/q.py"}),
-        (("/bin/sh", "-c", "it's broken"), {"/bin/sh"}),
-        ((), set[str]()),
-    ],
-)
+@pytest.mark.parametrize(("line", "kept"), LINES)
+def test_what_the_images_command_has_python_run_is_kept(
+    touched: tuple[Use, ...], line: tuple[str, ...], kept: set[str]
+) -> None:
+    config = ImageConfig(document=b"{}", entrypoint=line[:1], command=line[1:])
+    found = {use.path for use in static.follow(TREE, NOTHING, config, touched, (line,))}
+    bare = {use.path for use in static.follow(TREE, NOTHING, ImageConfig(document=b"{}"), touched, ())}
+    assert kept - {"/bin/sh"} <= found - bare
+
+
+@pytest.mark.parametrize("touched", [(), (Use("/bin/sh", Level.TRACED, Reason.EXECUTED, "run"),)])
+@pytest.mark.parametrize(("check", "kept"), LINES)
 def test_what_the_health_check_imports_is_kept(
     touched: tuple[Use, ...], check: tuple[str, ...], kept: set[str]
 ) -> None:

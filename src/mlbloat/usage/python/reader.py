@@ -265,26 +265,19 @@ class PythonReader:
                 yield from self._imports.absolute(place, name, Level.LINKED)
             for name in ON_DEMAND:
                 yield from self._imports.absolute(place, name, Level.SAFE)
-            for name in self._modules_of_command():
-                yield from self._literals.run_module(place, name, Level.LINKED)
-            yield from self._checked(place)
+            yield from self._told(place)
         yield from self._site(entry.path, environments)
 
-    def _checked(self, place: Place) -> Iterator[Use]:
-        """Yield what the image's health check has Python run: code in the command line, or a module."""
-        check = self._config.health_check
-        for words in (check, *map(_shell_words, check)):
-            for switch, text in pairwise(words):
-                if switch == "-m":
-                    yield from self._literals.run_module(place, text, Level.SAFE)
-                elif switch == "-c":
-                    yield from self._imports.uses(place, scan(text).imports, deferred=True)
-
-    def _modules_of_command(self) -> Iterator[str]:
-        words = (*self._config.entrypoint, *self._config.command)
-        for switch, name in pairwise(words):
-            if switch == "-m":
-                yield name
+    def _told(self, place: Place) -> Iterator[Use]:
+        """Yield what the image's command and its health check have Python run: code in the command line, or a module."""
+        config = self._config
+        for line, level in ((config.entrypoint + config.command, Level.LINKED), (config.health_check, Level.SAFE)):
+            for words in (line, *map(_shell_words, line)):
+                for switch, text in pairwise(words):
+                    if switch == "-m":
+                        yield from self._literals.run_module(place, text, level)
+                    elif switch == "-c":
+                        yield from self._imports.uses(place, scan(text).imports, deferred=level is Level.SAFE)
 
 
 def _shell_words(argument: str) -> Sequence[str]:
