@@ -269,7 +269,7 @@ class PythonReader:
         yield from self._site(entry.path, environments)
 
     def _told(self, place: Place) -> Iterator[Use]:
-        """Yield what the image's command and its health check have Python run: code in the command line, or a module."""
+        """Yield what the image's command and its health check have Python run: code in the line, or a module."""
         config = self._config
         for line, level in ((config.entrypoint + config.command, Level.LINKED), (config.health_check, Level.SAFE)):
             for words in (line, *map(_shell_words, line)):
